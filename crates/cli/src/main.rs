@@ -1,0 +1,3 @@
+//! The binary `firedog`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Takes events in, plans, queues, leases jobs and applies what runners report

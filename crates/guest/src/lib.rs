@@ -1,0 +1,1 @@
+//! The agent inside every machine and the protocol it speaks

@@ -1,0 +1,1 @@
+//! Machines for jobs: namespace and host, booted with one agent inside

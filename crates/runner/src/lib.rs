@@ -1,0 +1,1 @@
+//! Takes a leased job, runs its steps in a machine and emits events

@@ -1,0 +1,1 @@
+//! Runs, queue, leases, events and logs on SQLite

@@ -1,0 +1,1 @@
+//! The workflow language: YAML and expressions to a checked model and a plan; pure

@@ -1,1 +1,3 @@
 //! The workflow language: YAML and expressions to a checked model and a plan; pure
+
+pub mod expr;

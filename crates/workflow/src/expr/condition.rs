@@ -1,0 +1,71 @@
+//! The rule for `if:`.
+
+use super::ast::Expr;
+use super::error::ExprError;
+use super::names::Names;
+use super::parser::parse;
+use super::text::{Text, has_expression, parse_text};
+use std::borrow::Cow;
+
+/// The expression of an `if:`, which is an expression with or without `${{ }}`.
+///
+/// One that calls no status function becomes `success() && (…)`; blank text becomes `success()`. `names` must admit the
+/// status functions.
+///
+/// # Errors
+/// The first mistake in the text.
+pub fn to_condition(source: &str, names: &Names) -> Result<Expr, ExprError> {
+    let condition = if has_expression(source) {
+        match parse_text(source, names)? {
+            Text::Expression(expr) => return ensure_status_function(expr, names),
+            Text::Literal(text) => text,
+            Text::Insert => Cow::Borrowed(""),
+        }
+    } else {
+        Cow::Borrowed(source)
+    };
+    let trimmed = condition.trim();
+    let start = condition.len() - condition.trim_start().len();
+    ensure_status_function(parse(trimmed, names).map_err(|error| error.moved_by(start))?, names)
+}
+
+fn ensure_status_function(expr: Expr, names: &Names) -> Result<Expr, ExprError> {
+    if expr.root().is_none() {
+        return parse("success()", names);
+    }
+    if expr.uses_status_function() {
+        return Ok(expr);
+    }
+    parse(&format!("success() && ({})", expr.source()), names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Names, StatusFunctions};
+    use super::to_condition;
+
+    const NAMES: Names = Names::of(&["a", "b"]).with_status(StatusFunctions::Step);
+
+    fn check(source: &str, expected: &str) {
+        assert_eq!(to_condition(source, &NAMES).unwrap().source(), expected, "{source:?}");
+    }
+
+    #[test]
+    fn conditions_have_a_status_function() {
+        check("", "success()");
+        check(" \n", "success()");
+        check("a == b", "success() && (a == b)");
+        check("${{ a }}", "success() && (a)");
+        check("a || Failure()", "a || Failure()");
+        check("${{ !cancelled() }}", "!cancelled()");
+        check("'always()'", "success() && ('always()')");
+        check("${{ 'a' }}", "success() && (a)");
+        check("${{ a }} == 'b'", "success() && (format('{0} == ''b''', a))");
+    }
+
+    #[test]
+    fn mistakes_have_their_place() {
+        assert_eq!(to_condition("  c", &NAMES).unwrap_err().offset, Some(2));
+        assert_eq!(to_condition("${{ c }}", &NAMES).unwrap_err().offset, Some(4));
+    }
+}

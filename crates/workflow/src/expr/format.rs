@@ -1,0 +1,119 @@
+//! The template of `format`: `{0}` stands for an argument, `{{` and `}}` for braces.
+
+/// A piece of a template.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Piece<'a> {
+    /// Text that is copied.
+    Text(&'a str),
+    /// An argument, with what follows the colon.
+    Argument(usize, String),
+}
+
+/// What is wrong with a template.
+#[derive(Debug, PartialEq)]
+pub(crate) enum TemplateError {
+    /// A brace that is neither doubled nor part of `{N}`.
+    Invalid,
+    /// An argument that was not given.
+    MissingArgument,
+}
+
+/// The pieces of `template`, which is given `arguments` arguments.
+pub(crate) fn pieces(template: &str, arguments: usize) -> Result<Vec<Piece<'_>>, TemplateError> {
+    let bytes = template.as_bytes();
+    let mut pieces = Vec::new();
+    let mut text_start = 0;
+    let mut at = 0;
+    while let Some(distance) = template[at..].find(['{', '}']) {
+        let brace = at + distance;
+        if bytes.get(brace + 1) == Some(&bytes[brace]) {
+            pieces.push(Piece::Text(&template[text_start..=brace]));
+            at = brace + 2;
+            text_start = at;
+            continue;
+        }
+        if bytes[brace] == b'}' {
+            return Err(TemplateError::Invalid);
+        }
+        let (index, specifiers, end) = placeholder(template, brace + 1).ok_or(TemplateError::Invalid)?;
+        if index >= arguments {
+            return Err(TemplateError::MissingArgument);
+        }
+        if text_start < brace {
+            pieces.push(Piece::Text(&template[text_start..brace]));
+        }
+        pieces.push(Piece::Argument(index, specifiers));
+        at = end;
+        text_start = at;
+    }
+    if text_start < template.len() {
+        pieces.push(Piece::Text(&template[text_start..]));
+    }
+    Ok(pieces)
+}
+
+/// Reads `N}` or `N:specifiers}`: the number, the specifiers and where the text goes on.
+fn placeholder(template: &str, start: usize) -> Option<(usize, String, usize)> {
+    let rest = &template[start..];
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let index: u8 = rest[..digits].parse().ok()?;
+    let mut at = start + digits;
+    let bytes = template.as_bytes();
+    let mut specifiers = String::new();
+    match bytes.get(at)? {
+        b'}' => {}
+        b':' => loop {
+            at += 1;
+            let distance = template[at..].find('}')?;
+            specifiers.push_str(&template[at..at + distance]);
+            at += distance;
+            if bytes.get(at + 1) != Some(&b'}') {
+                break;
+            }
+            specifiers.push('}');
+            at += 1;
+        },
+        _ => return None,
+    }
+    Some((usize::from(index), specifiers, at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, TemplateError, pieces};
+
+    fn check(template: &str, expected: Result<&str, TemplateError>) {
+        let written = pieces(template, 2).map(|pieces| {
+            pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => (*text).to_owned(),
+                    Piece::Argument(index, specifiers) => format!("<{index}{specifiers}>"),
+                })
+                .collect::<String>()
+        });
+        assert_eq!(written, expected.map(str::to_owned), "{template:?}");
+    }
+
+    #[test]
+    fn templates() {
+        check("", Ok(""));
+        check("a{0}b{1}{0}", Ok("a<0>b<1><0>"));
+        check("{{{0}}}", Ok("{<0>}"));
+        check("{{0}}", Ok("{0}"));
+        check("ü{{ü}}ü", Ok("ü{ü}ü"));
+        check("{01}", Ok("<1>"));
+        check("{0:x}", Ok("<0x>"));
+        check("{0:x}}y}", Ok("<0x}y>"));
+    }
+
+    #[test]
+    fn mistakes() {
+        for template in
+            ["{", "}", "a{b", "{}", "{a}", "{0", "{0 }", "{-1}", "{256}", "{0:", "{0:a}}", "{0}}", "{{}"]
+        {
+            check(template, Err(TemplateError::Invalid));
+        }
+        check("{2}", Err(TemplateError::MissingArgument));
+    }
+}

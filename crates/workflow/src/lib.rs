@@ -1,3 +1,19 @@
-//! The workflow language: YAML and expressions to a checked model and a plan; pure
+//! The language of GitHub Actions workflows: text to a checked model, and a model plus an event to a plan.
+//!
+//! The stages, each with its own module:
+//!
+//! 1. [`source`]: a file and byte spans in it.
+//! 2. [`yaml`]: text to a tree of nodes with spans, duplicate keys refused, aliases expanded within a budget.
+//! 3. [`read`]: node tree to [`template`] tokens, checked against the [`schema`], then to the [`model`].
+//! 4. [`expr`]: the expression language.
+//! 5. [`event`], [`filter`]: whether an event triggers a workflow.
+//! 6. [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
+//!
+//! Nothing here does I/O, reads a clock or the environment. Parsing never fails: it returns a model, possibly
+//! partial, and diagnostics.
 
+pub mod diagnostic;
 pub mod expr;
+pub mod model;
+pub mod source;
+pub mod template;

@@ -1,0 +1,126 @@
+//! Source files and places in them. Every span counts bytes; lines and columns are derived for people.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A half-open range of bytes in one source file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset behind the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span from byte `start` up to, not including, byte `end`. Offsets beyond 4 GiB are cut; files are
+    /// refused long before that size.
+    #[must_use]
+    pub fn new(start: usize, end: usize) -> Self {
+        let cut = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { start: cut(start), end: cut(end) }
+    }
+
+    /// The smallest span that holds both.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// A value together with the place where its author wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands in its file.
+    pub span: Span,
+}
+
+/// A place for people: both numbers start at 1, the column counts Unicode code points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in code points, from 1.
+    pub column: usize,
+}
+
+/// One file of text, with its lines indexed.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    name: Arc<str>,
+    text: Arc<str>,
+    line_starts: Vec<u32>,
+}
+
+impl SourceFile {
+    /// A file called `name` (a path as people should see it) with this text.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0)
+            .chain(newlines.map(|(offset, _)| u32::try_from(offset + 1).unwrap_or(u32::MAX)))
+            .collect();
+        Self { name: name.into(), text, line_starts }
+    }
+
+    /// The path as given.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// The text of a span; empty where the span is not inside the text or cuts a character.
+    #[must_use]
+    pub fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Line and column of a byte offset; an offset behind the end is the end.
+    #[must_use]
+    pub fn position(&self, offset: u32) -> Position {
+        let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.line_starts[line - 1] as usize;
+        let end = (offset as usize).min(self.text.len()).max(start);
+        let before = self.text.as_bytes().get(start..end).unwrap_or_default();
+        // A byte that continues a character (10xxxxxx) does not begin a column.
+        let column = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
+        Position { line, column }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Position, SourceFile, Span};
+
+    fn check(text: &str, offset: u32, line: usize, column: usize) {
+        assert_eq!(SourceFile::new("f", text).position(offset), Position { line, column }, "{text:?} @ {offset}");
+    }
+
+    #[test]
+    fn positions_count_code_points() {
+        check("", 0, 1, 1);
+        check("ab\ncd", 1, 1, 2);
+        check("ab\ncd", 3, 2, 1);
+        check("ab\ncd", 99, 2, 3);
+        check("ä😀x", 6, 1, 3);
+        check("a\r\nb", 3, 2, 1);
+    }
+
+    #[test]
+    fn slices_never_panic() {
+        let file = SourceFile::new("f", "ä");
+        assert_eq!(file.slice(Span::new(0, 2)), "ä");
+        assert_eq!(file.slice(Span::new(1, 2)), "");
+        assert_eq!(file.slice(Span::new(5, 9)), "");
+    }
+}

@@ -1,1 +1,5 @@
-//! Takes a leased job, runs its steps in a machine and emits events
+//! Takes a leased job, runs its steps in a machine and emits events.
+//!
+//! The runner reaches the control plane only through [`dispatch::Dispatch`], in process or over a network.
+
+pub mod dispatch;

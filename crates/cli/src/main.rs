@@ -1,3 +1,30 @@
-//! The binary `firedog`.
+//! The binary `firedog`: raw arguments, resolved once to a configuration, then one verb, then an exit code.
+//!
+//! Verbs are files under `verb`; each has its arguments and one function. What people see of a run is under `render`,
+//! as folds of its events. Nothing else in the workspace prints or reads the environment and the user's folders.
 
-fn main() {}
+mod args;
+mod config;
+mod failure;
+mod output;
+mod render;
+mod verb;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+use crate::config::Config;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = Config::resolve(&arguments.common);
+    match verb::run(arguments.verb, &config) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::to_stderr(&failure.text(config.stderr));
+            failure.exit().into()
+        }
+    }
+}

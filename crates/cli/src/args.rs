@@ -1,0 +1,61 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::verb;
+
+/// Runs GitHub Actions workflows in machines that it makes for each job.
+#[derive(Debug, Parser)]
+#[command(name = "firedog", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "`firedog VERB --help` tells more.\n\n\
+    Exit codes: 0 success, 1 a negative result (a failed run, an error in a workflow), 2 a usage or input error or \
+    a refused workflow, 3 this host lacks something, 4 the run was cancelled.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Args, Debug)]
+pub(crate) struct CommonArgs {
+    /// When to colour text; NO_COLOR and CLICOLOR_FORCE are obeyed
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Common options")]
+    pub(crate) color: ColorChoice,
+    /// Where runs are kept [default: $XDG_STATE_HOME/firedog or ~/.local/state/firedog]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Common options")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Say only failures and the result
+    #[arg(long, short, global = true, help_heading = "Common options")]
+    pub(crate) quiet: bool,
+}
+
+/// When to colour text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Even in files and pipes
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Print a shell's completion script
+    Completions(verb::completions::CompletionsArgs),
+}

@@ -1,0 +1,356 @@
+//! What people see of a run: a fold of its events, shared by everything that shows one.
+//!
+//! Bounded whatever the run prints: each step keeps its last lines only while it runs or when it failed.
+
+use std::collections::VecDeque;
+
+use indexmap::IndexMap;
+use run::event::{Annotation, Event, EventKind, JobEvent, Phase, Timestamp};
+use run::id::JobId;
+use run::status::Conclusion;
+
+use super::text::MAX_SHOWN_LINE;
+
+/// How many last lines of a step are kept.
+pub(crate) const TAIL_LINES: usize = 20;
+/// How many annotations of a run are kept for the end; all are in the store.
+const MAX_ANNOTATIONS: usize = 100;
+/// How much summary text of a run is kept for the end, in bytes.
+const MAX_SUMMARY: usize = 256 * 1024;
+
+/// A run as far as its events are known.
+#[derive(Debug, Default)]
+pub(crate) struct RunView {
+    /// The workflow's name.
+    pub(crate) workflow: String,
+    /// Its file.
+    pub(crate) file: String,
+    /// The event's name.
+    pub(crate) event: String,
+    /// The time of the first event.
+    pub(crate) started: Timestamp,
+    /// The time of the last event.
+    pub(crate) last: Timestamp,
+    /// The jobs in the order in which they became known.
+    pub(crate) jobs: IndexMap<JobId, JobView>,
+    /// Annotations with their job and step.
+    pub(crate) annotations: Vec<(JobId, u32, Annotation)>,
+    /// How many annotations were not kept.
+    pub(crate) annotations_left_out: usize,
+    /// Markdown of the summary with its job.
+    pub(crate) summaries: Vec<(JobId, String)>,
+    /// The end.
+    pub(crate) finished: Option<(Conclusion, Option<String>)>,
+}
+
+/// A job.
+#[derive(Debug)]
+pub(crate) struct JobView {
+    /// As people see it.
+    pub(crate) name: String,
+    /// How far it is.
+    pub(crate) state: JobState,
+    /// Its steps in the order in which they began, one for each phase.
+    pub(crate) steps: Vec<StepView>,
+}
+
+/// How far a job is.
+#[derive(Debug)]
+pub(crate) enum JobState {
+    /// For other jobs or a runner.
+    Waiting,
+    /// On this kind of machine.
+    Running {
+        /// Since when.
+        since: Timestamp,
+        /// The backend.
+        machine: String,
+    },
+    /// Over.
+    Finished {
+        /// Since when; none where it never started.
+        since: Option<Timestamp>,
+        /// Until when.
+        until: Timestamp,
+        /// How.
+        conclusion: Conclusion,
+        /// Whether it failed and that does not count.
+        tolerated: bool,
+        /// Why, where no step says so.
+        reason: Option<String>,
+    },
+}
+
+/// One phase of a step.
+#[derive(Debug)]
+pub(crate) struct StepView {
+    /// Its index among the job's steps.
+    pub(crate) index: u32,
+    /// Which phase.
+    pub(crate) phase: Phase,
+    /// Its id.
+    pub(crate) id: String,
+    /// As people see it.
+    pub(crate) name: String,
+    /// How far it is.
+    pub(crate) state: StepState,
+    /// The open group's title.
+    pub(crate) group: Option<String>,
+    /// The last lines, as they came.
+    pub(crate) tail: VecDeque<String>,
+}
+
+/// How far a step is.
+#[derive(Debug)]
+pub(crate) enum StepState {
+    /// Since this time.
+    Running(Timestamp),
+    /// Over.
+    Finished {
+        /// Since when.
+        since: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// Before `continue-on-error`.
+        outcome: Conclusion,
+        /// After it.
+        conclusion: Conclusion,
+        /// The runner's words.
+        error: Option<String>,
+    },
+}
+
+impl RunView {
+    /// Takes one event.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        self.last = event.at;
+        if self.started == 0 {
+            self.started = event.at;
+        }
+        match &event.kind {
+            EventKind::RunQueued { workflow, file, event } => {
+                self.workflow.clone_from(workflow);
+                self.file.clone_from(file);
+                self.event.clone_from(event);
+            }
+            EventKind::JobExpanded { legs, .. } => {
+                for leg in legs {
+                    self.job(&leg.job).name.clone_from(&leg.name);
+                }
+            }
+            EventKind::JobQueued { spec } => {
+                let job = self.job(&spec.job);
+                job.name.clone_from(&spec.name);
+                job.state = JobState::Waiting;
+            }
+            EventKind::Reported { job, event: reported, .. } => self.report(job, reported, event.at),
+            EventKind::JobFinished { job, name, conclusion, tolerated, reason, .. } => {
+                let job = self.job(job);
+                job.name.clone_from(name);
+                let since = job.since();
+                job.state = JobState::Finished {
+                    since,
+                    until: event.at,
+                    conclusion: *conclusion,
+                    tolerated: *tolerated,
+                    reason: reason.clone(),
+                };
+            }
+            EventKind::RunFinished { conclusion, reason } => {
+                self.finished = Some((*conclusion, reason.clone()))
+            }
+            EventKind::CallOpened { .. }
+            | EventKind::JobLeased { .. }
+            | EventKind::LeaseExpired { .. }
+            | EventKind::CancelRequested { .. } => {}
+        }
+    }
+
+    /// The job's name as people see it; its id before the name is known.
+    pub(crate) fn name<'a>(&'a self, job: &'a JobId) -> &'a str {
+        self.jobs.get(job).map_or(job.as_str(), |job| &job.name)
+    }
+
+    fn job(&mut self, id: &JobId) -> &mut JobView {
+        if !self.jobs.contains_key(id) {
+            let view = JobView { name: id.0.clone(), state: JobState::Waiting, steps: Vec::new() };
+            self.jobs.insert(id.clone(), view);
+        }
+        self.jobs.get_mut(id).expect("the job was just inserted")
+    }
+
+    fn report(&mut self, id: &JobId, event: &JobEvent, at: Timestamp) {
+        match event {
+            JobEvent::Annotation { step, annotation } => {
+                if self.annotations.len() < MAX_ANNOTATIONS {
+                    self.annotations.push((id.clone(), *step, annotation.clone()));
+                } else {
+                    self.annotations_left_out += 1;
+                }
+            }
+            JobEvent::Summary { markdown, .. } => {
+                let kept: usize = self.summaries.iter().map(|(_, text)| text.len()).sum();
+                if kept + markdown.len() <= MAX_SUMMARY {
+                    self.summaries.push((id.clone(), markdown.clone()));
+                }
+            }
+            _ => self.job(id).report(event, at),
+        }
+    }
+}
+
+impl JobView {
+    /// When the job started.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        match &self.state {
+            JobState::Running { since, .. } => Some(*since),
+            JobState::Finished { since, .. } => *since,
+            JobState::Waiting => None,
+        }
+    }
+
+    /// The phase of a step that runs now, or its last one.
+    pub(crate) fn step(&self, index: u32) -> Option<&StepView> {
+        self.steps.iter().rev().find(|step| step.index == index)
+    }
+
+    fn report(&mut self, event: &JobEvent, at: Timestamp) {
+        match event {
+            JobEvent::Started { machine } => {
+                // A job that is tried again begins anew.
+                self.steps.clear();
+                self.state = JobState::Running { since: at, machine: machine.clone() };
+            }
+            JobEvent::StepStarted { step, id, name, phase } => {
+                self.steps.push(StepView::new(*step, *phase, id, name, StepState::Running(at)));
+            }
+            JobEvent::Log { step: Some(step), text } => {
+                if let Some(step) = self.running(*step) {
+                    step.keep(text);
+                }
+            }
+            JobEvent::GroupStarted { step, title } => {
+                if let Some(step) = self.running(*step) {
+                    step.group = Some(title.clone());
+                }
+            }
+            JobEvent::GroupEnded { step } => {
+                if let Some(step) = self.running(*step) {
+                    step.group = None;
+                }
+            }
+            JobEvent::StepFinished { step, id, name, phase, outcome, conclusion, error, .. } => {
+                let found = self.steps.iter().rposition(|view| view.index == *step && view.phase == *phase);
+                let place = found.unwrap_or_else(|| {
+                    self.steps.push(StepView::new(*step, *phase, id, name, StepState::Running(at)));
+                    self.steps.len() - 1
+                });
+                self.steps[place].finish(name, at, *outcome, *conclusion, error.clone());
+            }
+            JobEvent::Log { step: None, .. }
+            | JobEvent::Annotation { .. }
+            | JobEvent::Summary { .. }
+            | JobEvent::Finished { .. } => {}
+        }
+    }
+
+    fn running(&mut self, index: u32) -> Option<&mut StepView> {
+        self.steps.iter_mut().rev().find(|step| step.index == index && step.is_running())
+    }
+}
+
+impl StepView {
+    fn new(index: u32, phase: Phase, id: &str, name: &str, state: StepState) -> Self {
+        Self {
+            index,
+            phase,
+            id: id.to_owned(),
+            name: name.to_owned(),
+            state,
+            group: None,
+            tail: VecDeque::new(),
+        }
+    }
+
+    /// Whether it runs now.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.state, StepState::Running(_))
+    }
+
+    /// The name with its phase, where that is not the step itself.
+    pub(crate) fn title(&self) -> String {
+        titled(&self.name, self.phase)
+    }
+
+    /// Keeps the last lines of `text`.
+    fn keep(&mut self, text: &str) {
+        let lines: Vec<&str> = text.trim_end_matches('\n').rsplit('\n').take(TAIL_LINES).collect();
+        for line in lines.into_iter().rev() {
+            if self.tail.len() == TAIL_LINES {
+                self.tail.pop_front();
+            }
+            let end = (0..=line.len().min(MAX_SHOWN_LINE)).rev().find(|end| line.is_char_boundary(*end));
+            self.tail.push_back(line[..end.unwrap_or_default()].to_owned());
+        }
+    }
+
+    fn finish(
+        &mut self,
+        name: &str,
+        until: Timestamp,
+        outcome: Conclusion,
+        conclusion: Conclusion,
+        error: Option<String>,
+    ) {
+        let since = match self.state {
+            StepState::Running(since) | StepState::Finished { since, .. } => since,
+        };
+        name.clone_into(&mut self.name);
+        self.group = None;
+        self.state = StepState::Finished { since, until, outcome, conclusion, error };
+        if outcome != Conclusion::Failure {
+            self.tail = VecDeque::new();
+        }
+    }
+}
+
+/// A step's name with its phase, where that is not the step itself.
+pub(crate) fn titled(name: &str, phase: Phase) -> String {
+    match phase {
+        Phase::Pre => format!("Pre {name}"),
+        Phase::Main => name.to_owned(),
+        Phase::Post => format!("Post {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StepState, TAIL_LINES};
+    use crate::render::tests::{Script, folded};
+    use run::status::Conclusion;
+
+    #[test]
+    fn a_failed_step_keeps_its_last_lines() {
+        let lines: String = (0..50).map(|line| format!("line {line}\n")).collect();
+        let view =
+            folded(Script::new().job("a").step(0, "first").log(0, &lines).step_ends(0, Conclusion::Failure));
+        let step = view.jobs[0].step(0).expect("the step ran");
+        assert_eq!(step.tail.len(), TAIL_LINES);
+        assert_eq!(step.tail.back().map(String::as_str), Some("line 49"));
+        assert!(matches!(step.state, StepState::Finished { outcome: Conclusion::Failure, .. }));
+    }
+
+    #[test]
+    fn a_successful_step_keeps_nothing() {
+        let view = folded(
+            Script::new().job("a").step(0, "first").log(0, "text\n").step_ends(0, Conclusion::Success),
+        );
+        assert!(view.jobs[0].step(0).expect("the step ran").tail.is_empty());
+    }
+
+    #[test]
+    fn a_skipped_step_is_known_by_its_end() {
+        let view = folded(Script::new().job("a").step_ends(3, Conclusion::Skipped));
+        assert_eq!(view.jobs[0].step(3).expect("the step is known").title(), "step 3");
+    }
+}

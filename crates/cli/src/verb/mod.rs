@@ -1,0 +1,14 @@
+//! What can be asked for: one file for each verb, with its arguments and one function.
+
+pub(crate) mod completions;
+
+use crate::args::Verb;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+
+/// Does what was asked.
+pub(crate) fn run(verb: Verb, _config: &Config) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Completions(args) => completions::run(&args),
+    }
+}

@@ -82,8 +82,8 @@ impl Failure {
         self.exit
     }
 
-    /// The text for standard error, without a last newline.
-    pub(crate) fn text(&self, style: Style) -> String {
+    /// What happened, with its causes, on one line.
+    pub(crate) fn cause(&self) -> String {
         let mut causes: Vec<String> = Vec::new();
         for cause in self.error.chain() {
             let cause = cause.to_string();
@@ -92,8 +92,13 @@ impl Failure {
                 causes.push(cause);
             }
         }
+        causes.join(": ")
+    }
+
+    /// The text for standard error, without a last newline.
+    pub(crate) fn text(&self, style: Style) -> String {
         let mut text: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
-        text.push_str(&format!("{} {}", style.red("error:"), causes.join(": ")));
+        text.push_str(&format!("{} {}", style.red("error:"), self.cause()));
         if let Some(help) = &self.help {
             text.push_str(&format!("\n{} {help}", style.cyan("help:")));
         }

@@ -130,7 +130,8 @@ mod tests {
     }
 
     fn git(folder: &Path, arguments: &[&str]) {
-        let identity = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=trunk"];
+        let identity =
+            ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=trunk"];
         let status = Command::new("git").arg("-C").arg(folder).args(identity).args(arguments).status();
         assert!(status.expect("git is installed").success(), "{arguments:?}");
     }

@@ -87,7 +87,10 @@ fn private_folder(folder: &Path, user: u32) -> io::Result<()> {
     if found.is_dir() && found.uid() == user && found.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is there, but is not a private folder of this user"))
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "it is there, but is not a private folder of this user",
+    ))
 }
 
 #[cfg(test)]
@@ -102,7 +105,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("a file can be written");
-        let failure = StateFolder::open(&StatePlace::Given(file.join("state"))).expect_err("it is below a file");
+        let failure =
+            StateFolder::open(&StatePlace::Given(file.join("state"))).expect_err("it is below a file");
         let text = failure.text(Style { colours: false });
         assert!(text.starts_with("error: cannot use the state folder `"), "{text}");
         assert!(text.contains("help: choose a folder"), "{text}");

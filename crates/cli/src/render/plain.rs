@@ -10,7 +10,7 @@ use super::Render;
 use super::ending::{Detail, annotation_line, ending};
 use super::style::Style;
 use super::text::{between, duration, shown};
-use super::view::{JobState, RunView, StepState, titled};
+use super::view::{RunView, StepState, titled};
 
 /// Bytes above which the buffer is written in the middle of a batch, to bound its size.
 const WRITE_AT: usize = 1024 * 1024;
@@ -111,7 +111,7 @@ impl<W: Write> Plain<W> {
             JobEvent::StepFinished { step, name, phase, outcome, conclusion, error, .. } => {
                 let text = self.step_end(run, job, *step, at);
                 let error = error.as_ref().map(|error| format!(": {}", shown(error, false)));
-                let tolerated = (outcome != conclusion).then_some(" (continues)").unwrap_or_default();
+                let tolerated = if outcome == conclusion { "" } else { " (continues)" };
                 let title = shown(&titled(name, *phase), false).into_owned();
                 let mark = style.mark(*outcome);
                 self.line(prefix, &format!("{mark} {title}{text}{tolerated}{}", error.unwrap_or_default()));
@@ -175,11 +175,6 @@ impl<W: Write> Render for Plain<W> {
         }
         self.write()
     }
-}
-
-/// Whether a job of the view runs now.
-pub(crate) fn runs_now(view: &RunView) -> bool {
-    view.jobs.values().any(|job| matches!(job.state, JobState::Running { .. }))
 }
 
 #[cfg(test)]

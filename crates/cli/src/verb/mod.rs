@@ -1,6 +1,7 @@
 //! What can be asked for: one file for each verb, with its arguments and one function.
 
 pub(crate) mod completions;
+pub(crate) mod run;
 
 use crate::args::Verb;
 use crate::config::Config;

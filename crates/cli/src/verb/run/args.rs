@@ -135,7 +135,8 @@ fn action(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 fn platform(text: &str) -> Result<(String, MachineChoice), String> {
-    let (label, kind) = pair(text).map_err(|_| "expected LABEL=KIND, such as `ubuntu-latest=host`".to_owned())?;
+    let (label, kind) =
+        pair(text).map_err(|_| "expected LABEL=KIND, such as `ubuntu-latest=host`".to_owned())?;
     let kind = MachineChoice::from_str(&kind, true)
         .map_err(|_| format!("unknown kind `{kind}`: expected auto, namespace or host"))?;
     Ok((label.to_lowercase(), kind))
@@ -170,7 +171,9 @@ mod tests {
     fn actions_are_mapped_to_folders() {
         let check = |text: &str, expected: Option<(&str, &str)>| {
             let found = action(text).ok();
-            let found = found.as_ref().map(|(reference, folder)| (reference.as_str(), folder.to_str().expect("text")));
+            let found = found
+                .as_ref()
+                .map(|(reference, folder)| (reference.as_str(), folder.to_str().expect("text")));
             assert_eq!(found, expected, "{text}");
         };
         check("octo/tool@v1=/x=y", Some(("octo/tool@v1", "/x=y")));

@@ -1,0 +1,6 @@
+//! `firedog run`: workflows run, end to end.
+
+mod args;
+
+#[expect(unused_imports, reason = "the verb comes next")]
+pub(crate) use args::RunArgs;

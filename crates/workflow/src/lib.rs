@@ -15,5 +15,8 @@
 pub mod diagnostic;
 pub mod expr;
 pub mod model;
+pub mod resolve;
+mod schema;
 pub mod source;
 pub mod template;
+pub mod yaml;

@@ -103,7 +103,11 @@ mod tests {
     use super::{Position, SourceFile, Span};
 
     fn check(text: &str, offset: u32, line: usize, column: usize) {
-        assert_eq!(SourceFile::new("f", text).position(offset), Position { line, column }, "{text:?} @ {offset}");
+        assert_eq!(
+            SourceFile::new("f", text).position(offset),
+            Position { line, column },
+            "{text:?} @ {offset}"
+        );
     }
 
     #[test]

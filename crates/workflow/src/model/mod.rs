@@ -13,7 +13,9 @@ use crate::template::Token;
 
 pub use action::{Action, ActionInput, ActionOutput, ActionRuns};
 pub use job::{Call, CallSecrets, Job, JobKind, Step, StepKind, Steps};
-pub use trigger::{CallInput, CallOutput, CallSecret, DispatchInput, InputType, ScheduleEntry, Trigger, Triggers};
+pub use trigger::{
+    CallInput, CallOutput, CallSecret, DispatchInput, InputType, ScheduleEntry, Trigger, Triggers,
+};
 
 /// A workflow file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,0 +1,264 @@
+//! GitHub's schemas of workflow and action files as constant tables: what each key admits, and which contexts and
+//! functions an expression there may use.
+//!
+//! [`workflow`] and [`action`] are written by `script/schema` from the published schemas. Nothing is built at start.
+
+pub(crate) mod action;
+pub(crate) mod workflow;
+
+/// The index of a definition in its schema.
+pub(crate) type DefinitionId = u16;
+
+/// One schema.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    definitions: &'static [Definition],
+}
+
+/// One named definition.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    /// GitHub's name of it.
+    pub(crate) name: &'static str,
+    /// What expressions may use, beside what the place around allows.
+    pub(crate) allowed: Allowed,
+    /// What it admits.
+    pub(crate) kind: Kind,
+}
+
+/// What a definition admits.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Null,
+    Boolean,
+    Number,
+    String,
+    NonEmptyString,
+    /// Exactly this text.
+    Constant(&'static str),
+    /// One of these texts.
+    AllowedValues(&'static [&'static str]),
+    /// A sequence of such items.
+    Sequence(DefinitionId),
+    Mapping(Mapping),
+    /// Any of these.
+    OneOf(&'static [DefinitionId]),
+}
+
+/// The keys of a mapping.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    /// Keys with a meaning.
+    pub(crate) properties: &'static [Property],
+    /// What other keys and their values must be, where there may be others.
+    pub(crate) loose: Option<(DefinitionId, DefinitionId)>,
+}
+
+/// One key with a meaning.
+#[derive(Debug)]
+pub(crate) struct Property {
+    pub(crate) name: &'static str,
+    pub(crate) definition: DefinitionId,
+    pub(crate) required: bool,
+}
+
+impl Property {
+    const fn optional(name: &'static str, definition: DefinitionId) -> Self {
+        Self { name, definition, required: false }
+    }
+
+    const fn required(name: &'static str, definition: DefinitionId) -> Self {
+        Self { name, definition, required: true }
+    }
+}
+
+impl Mapping {
+    /// The property with this name; names are compared with regard to case.
+    pub(crate) fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+}
+
+impl Schema {
+    pub(crate) fn definition(&self, id: DefinitionId) -> &'static Definition {
+        &self.definitions[usize::from(id)]
+    }
+
+    /// The item definition of the sequence that `id` admits.
+    pub(crate) fn sequence_item(&self, id: DefinitionId) -> Option<DefinitionId> {
+        match &self.definition(id).kind {
+            Kind::Sequence(item) => Some(*item),
+            Kind::OneOf(choices) => choices.iter().find_map(|choice| match self.definition(*choice).kind {
+                Kind::Sequence(item) => Some(item),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The mappings that `id` admits.
+    pub(crate) fn mappings(&self, id: DefinitionId) -> Vec<&'static Mapping> {
+        match &self.definition(id).kind {
+            Kind::Mapping(mapping) => vec![mapping],
+            Kind::OneOf(choices) => choices
+                .iter()
+                .filter_map(|choice| match &self.definition(*choice).kind {
+                    Kind::Mapping(mapping) => Some(mapping),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether some scalar definition within `id` satisfies the test, choices inside of choices included.
+    pub(crate) fn any_scalar(&self, id: DefinitionId, test: &dyn Fn(&Kind) -> bool) -> bool {
+        match &self.definition(id).kind {
+            Kind::OneOf(choices) => choices.iter().any(|choice| self.any_scalar(*choice, test)),
+            Kind::Sequence(_) | Kind::Mapping(_) => false,
+            kind => test(kind),
+        }
+    }
+}
+
+/// A set of contexts and functions that expressions may use at a place, beside the functions that are always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowed(u32);
+
+impl Allowed {
+    pub(crate) const NOTHING: Self = Self(0);
+    pub(crate) const GITHUB: Self = Self(1);
+    pub(crate) const INPUTS: Self = Self(1 << 1);
+    pub(crate) const VARS: Self = Self(1 << 2);
+    pub(crate) const NEEDS: Self = Self(1 << 3);
+    pub(crate) const STRATEGY: Self = Self(1 << 4);
+    pub(crate) const MATRIX: Self = Self(1 << 5);
+    pub(crate) const SECRETS: Self = Self(1 << 6);
+    pub(crate) const STEPS: Self = Self(1 << 7);
+    pub(crate) const JOB: Self = Self(1 << 8);
+    pub(crate) const RUNNER: Self = Self(1 << 9);
+    pub(crate) const ENV: Self = Self(1 << 10);
+    pub(crate) const JOBS: Self = Self(1 << 11);
+    /// `always()`.
+    pub(crate) const ALWAYS: Self = Self(1 << 12);
+    /// `cancelled()`.
+    pub(crate) const CANCELLED: Self = Self(1 << 13);
+    /// `failure()` of a step.
+    pub(crate) const FAILURE: Self = Self(1 << 14);
+    /// `success()` of a step.
+    pub(crate) const SUCCESS: Self = Self(1 << 15);
+    /// `failure(…)` of a job, which takes the ids of needed jobs.
+    pub(crate) const FAILURE_OF: Self = Self(1 << 16);
+    /// `success(…)` of a job, which takes the ids of needed jobs.
+    pub(crate) const SUCCESS_OF: Self = Self(1 << 17);
+    /// `hashFiles(…)`.
+    pub(crate) const HASH_FILES: Self = Self(1 << 18);
+
+    const CONTEXTS: [(Self, &'static str); 12] = [
+        (Self::GITHUB, "github"),
+        (Self::INPUTS, "inputs"),
+        (Self::VARS, "vars"),
+        (Self::NEEDS, "needs"),
+        (Self::STRATEGY, "strategy"),
+        (Self::MATRIX, "matrix"),
+        (Self::SECRETS, "secrets"),
+        (Self::STEPS, "steps"),
+        (Self::JOB, "job"),
+        (Self::RUNNER, "runner"),
+        (Self::ENV, "env"),
+        (Self::JOBS, "jobs"),
+    ];
+
+    const fn of(parts: &[Self]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < parts.len() {
+            bits |= parts[index].0;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether expressions are allowed at all.
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The names of the contexts.
+    pub(crate) fn contexts(self) -> impl Iterator<Item = &'static str> {
+        Self::CONTEXTS.into_iter().filter(move |(context, _)| self.has(*context)).map(|(_, name)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::{Kind, Schema, action, workflow};
+
+    /// Every index is inside the table, and choices hold at most one kind of sequence, as the lookups rely on.
+    fn check(schema: &Schema) {
+        let within = |id: u16| assert!(usize::from(id) < schema.definitions.len(), "{id}");
+        for definition in schema.definitions {
+            match &definition.kind {
+                Kind::Sequence(item) => within(*item),
+                Kind::OneOf(choices) => {
+                    choices.iter().for_each(|choice| within(*choice));
+                    let sequences = choices
+                        .iter()
+                        .filter(|choice| matches!(schema.definition(**choice).kind, Kind::Sequence(_)));
+                    assert!(sequences.count() <= 1, "{}", definition.name);
+                }
+                Kind::Mapping(mapping) => {
+                    mapping.properties.iter().for_each(|property| within(property.definition));
+                    mapping.loose.iter().for_each(|(key, value)| {
+                        within(*key);
+                        within(*value);
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn tables_are_consistent() {
+        check(&workflow::SCHEMA);
+        check(&action::SCHEMA);
+    }
+
+    #[test]
+    fn tables_are_those_of_the_published_schemas() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let specs = repository.join("../shared/specs");
+        if !specs.join("workflow-v1.0.json").is_file() {
+            println!("skipped: no published schemas at {}", specs.display());
+            return;
+        }
+        let out = std::env::temp_dir().join(format!("workflow-schema-{}", std::process::id()));
+        std::fs::create_dir_all(&out).expect("a temporary folder");
+        let status =
+            Command::new("python3").arg(repository.join("script/schema")).arg(&specs).arg(&out).status();
+        if status.is_err() {
+            println!("skipped: no python3");
+            return;
+        }
+        for name in ["workflow.rs", "action.rs"] {
+            let fresh = std::fs::read_to_string(out.join(name)).expect("the script writes both tables");
+            let checked_in =
+                std::fs::read_to_string(repository.join("crates/workflow/src/schema").join(name))
+                    .expect("the table of the repository");
+            assert_eq!(fresh, checked_in, "run script/schema");
+        }
+        std::fs::remove_dir_all(&out).expect("the folder can be removed");
+    }
+}

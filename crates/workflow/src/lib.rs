@@ -15,6 +15,7 @@
 pub mod diagnostic;
 pub mod expr;
 pub mod model;
+pub mod read;
 pub mod resolve;
 mod schema;
 pub mod source;

@@ -56,6 +56,11 @@ impl Names {
         Self { contexts: Admitted::Shared(names), ..Self::none() }
     }
 
+    /// The contexts with these names.
+    pub(crate) fn of_names(names: impl Iterator<Item = &'static str>) -> Self {
+        Self { contexts: Admitted::Shared(names.map(Arc::from).collect()), ..Self::none() }
+    }
+
     /// Also the status functions, in this form.
     #[must_use]
     pub const fn with_status(mut self, status: StatusFunctions) -> Self {

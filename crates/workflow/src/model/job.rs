@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Workflow;
 use crate::expr::Expr;
 use crate::source::{Span, Spanned};
 use crate::template::Token;
@@ -132,6 +133,8 @@ pub struct Call {
     pub with: Option<Token>,
     /// `secrets`.
     pub secrets: CallSecrets,
+    /// The called workflow, where its text is known.
+    pub workflow: Option<Box<Workflow>>,
 }
 
 /// Which secrets a called workflow gets.

@@ -1,0 +1,61 @@
+//! Expressions in scalars, and the names that they may use.
+
+use std::sync::Arc;
+
+use super::report::Report;
+use crate::diagnostic::Diagnostic;
+use crate::expr::text::{Text, parse_key};
+use crate::expr::{Expr, ExprError, Names, Stage, StatusFunctions};
+use crate::schema::Allowed;
+use crate::source::Span;
+
+/// A scalar's text with its expressions read.
+#[derive(Debug)]
+pub(crate) enum Scalar {
+    Literal(Arc<str>),
+    Expression(Expr),
+    Insert,
+}
+
+/// Reads a text; its expressions may use what is allowed.
+pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
+    Ok(match parse_key(text, &names(allowed))? {
+        Text::Literal(literal) => Scalar::Literal(Arc::from(literal)),
+        Text::Expression(expr) => Scalar::Expression(expr),
+        Text::Insert => Scalar::Insert,
+    })
+}
+
+/// The names of a place.
+pub(crate) fn names(allowed: Allowed) -> Names {
+    let status = if allowed.has(Allowed::SUCCESS_OF) {
+        StatusFunctions::Job
+    } else if allowed.has(Allowed::SUCCESS) {
+        StatusFunctions::Step
+    } else {
+        StatusFunctions::None
+    };
+    let names = Names::of_names(allowed.contexts()).with_status(status);
+    if allowed.has(Allowed::HASH_FILES) { names.with_hash_files() } else { names }
+}
+
+/// A mistake in an expression of the scalar at `span` whose value is `text`. The place of the diagnostic is the
+/// scalar's, as GitHub reports it; a label marks the very symbol where it can be told.
+pub(crate) fn describe(report: &Report<'_>, span: Span, text: &str, failure: &ExprError) -> Diagnostic {
+    let code = match failure.stage {
+        Stage::Lexing => "expression-syntax",
+        Stage::Parsing | Stage::Evaluation => "expression",
+    };
+    let diagnostic = report.describe(span, code, failure.message.clone());
+    match failure.offset.and_then(|offset| place(report, span, text, offset)) {
+        Some(symbol) => diagnostic.with_label(symbol, "here"),
+        None => diagnostic,
+    }
+}
+
+/// The place in the file of byte `offset` of a scalar's value, where the value stands there as it is.
+fn place(report: &Report<'_>, span: Span, text: &str, offset: usize) -> Option<Span> {
+    let start = report.file().slice(span).find(text)? + span.start as usize + offset;
+    let length = text.get(offset..)?.chars().next().map_or(0, char::len_utf8);
+    Some(Span::new(start, start + length))
+}

@@ -1,1 +1,0 @@
-console.log(`The folder held ${process.env.STATE_bytes} bytes`);

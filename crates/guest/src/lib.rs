@@ -1,1 +1,22 @@
-//! The agent inside every machine and the protocol it speaks
+//! The agent inside every machine, and the protocol that it speaks.
+//!
+//! A machine is whatever its backend makes of it; what runs inside is always this agent. It reads [`protocol::Request`]s
+//! from one byte stream, writes [`protocol::Reply`]s to the same stream, and runs many processes at a time for its host.
+//!
+//! * [`protocol`] names the messages and their limits; [`frame`] puts them on the stream.
+//! * [`serve`] is the agent's main loop. It uses blocking threads: a guest has few processes and no need of a runtime.
+//! * The host side (async) lives in the crate `machine` and shares only `protocol` and `frame` with the agent.
+//!
+//! Invariants: no frame is longer than [`protocol::MAX_FRAME`], checked before memory is taken for it; the agent starts
+//! only what it is asked to start; when its stream closes it kills all that it started, then ends.
+
+mod archive;
+mod exec;
+mod files;
+pub mod frame;
+mod output;
+pub mod protocol;
+mod reaper;
+pub mod serve;
+mod tree;
+mod which;

@@ -1,1 +1,28 @@
-//! Machines for jobs: namespace and host, booted with one agent inside
+//! Machines for jobs.
+//!
+//! A [`Backend`] boots a machine with the guest agent inside and hands over the byte stream to it. [`Machine`] is what
+//! the backends have in common: processes, files and archives through the agent's protocol.
+//!
+//! * [`spec`]: what a machine is to be. [`backend`]: the seam between the two halves.
+//! * [`host`]: plain processes, no isolation.
+//! * [`scratch`]: the folders that machines leave on the host, and their removal.
+//!
+//! Invariants: nothing here reads the caller's environment or home by itself, both come in the specification; a machine
+//! that dies is an error for every process in it, never an exit status; all that waits in memory is bounded by the
+//! protocol's windows; when a machine ends, or this process does, everything that ran in it is killed.
+
+pub mod backend;
+mod connection;
+mod folders;
+pub mod host;
+mod machine;
+mod process;
+pub mod scratch;
+mod spawn;
+pub mod spec;
+
+pub use backend::{Backend, BackendName, BootError, Booted};
+pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream};
+pub use machine::{FileToWrite, Machine, MachineError, Usage};
+pub use process::{Output, Process, Signaller};
+pub use spec::{AgentCommand, Caller, Content, Folder, MachineSpec, Network, Place};

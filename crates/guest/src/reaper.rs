@@ -1,0 +1,218 @@
+//! The processes that the agent started, and the waiting for them and for the orphans that fall to the agent.
+//!
+//! One thread reaps everything. A number stays a process's own while the table's lock is held: starting, signalling and
+//! reaping all hold it, so no signal ever reaches a stranger that inherited the number.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
+
+use crate::output::{Window, lock};
+use crate::protocol::{ExitStatus, Scope, TRACKING_VARIABLE};
+use crate::tree::{self, Entry};
+
+/// How long killed processes may take to be gone.
+const KILL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The pause between two looks at processes that were killed.
+const KILL_PAUSE: Duration = Duration::from_millis(1);
+
+/// A process that the host asked for, until its output has been sent.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) id: u32,
+    pub(crate) pid: Pid,
+    /// Clock ticks (1/100 s) after boot.
+    pub(crate) start: u64,
+    /// Its value of [`TRACKING_VARIABLE`].
+    pub(crate) tracking: Option<String>,
+    pub(crate) window: Window,
+    exit: Mutex<Option<ExitStatus>>,
+    exited: Condvar,
+}
+
+impl Running {
+    pub(crate) fn new(id: u32, pid: Pid, start: u64, tracking: Option<String>) -> Self {
+        Self {
+            id,
+            pid,
+            start,
+            tracking,
+            window: Window::new(),
+            exit: Mutex::new(None),
+            exited: Condvar::new(),
+        }
+    }
+
+    /// Waits until the process has been reaped.
+    pub(crate) fn wait(&self) -> ExitStatus {
+        let mut exit = lock(&self.exit);
+        loop {
+            if let Some(status) = *exit {
+                return status;
+            }
+            exit = self.exited.wait(exit).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn is_reaped(&self) -> bool {
+        lock(&self.exit).is_some()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_id: HashMap<u32, Arc<Running>>,
+    by_pid: HashMap<Pid, Arc<Running>>,
+    /// Whether there may be children that nobody has waited for.
+    children: bool,
+}
+
+/// All processes of the agent.
+#[derive(Debug, Default)]
+pub(crate) struct Processes {
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+impl Processes {
+    /// Starts a process by `spawn` and remembers it, before anybody can reap it.
+    pub(crate) fn start<E>(&self, spawn: impl FnOnce() -> Result<Running, E>) -> Result<Arc<Running>, E> {
+        let mut table = lock(&self.table);
+        // Also after a failure: a child that could not execute its program may still be there.
+        table.children = true;
+        self.changed.notify_all();
+        let running = Arc::new(spawn()?);
+        table.by_id.insert(running.id, Arc::clone(&running));
+        table.by_pid.insert(running.pid, Arc::clone(&running));
+        Ok(running)
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<Arc<Running>> {
+        lock(&self.table).by_id.get(&id).map(Arc::clone)
+    }
+
+    /// Forgets a process whose exit has been reported.
+    pub(crate) fn forget(&self, id: u32) {
+        lock(&self.table).by_id.remove(&id);
+    }
+
+    /// Reaps children for ever; for a thread of its own.
+    pub(crate) fn reap(&self) {
+        loop {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let waited = rustix::process::waitid(WaitId::All, options);
+            let mut table = lock(&self.table);
+            match waited {
+                Ok(_) => Self::reap_all(&mut table),
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    // No children at all: unless one was started since, sleep until one is.
+                    if table.by_pid.is_empty() {
+                        table.children = false;
+                        self.changed.notify_all();
+                        while !table.children {
+                            table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn reap_all(table: &mut Table) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if let (Some(status), Some(running)) = (exit_status(status), table.by_pid.remove(&pid)) {
+                *lock(&running.exit) = Some(status);
+                running.exited.notify_all();
+            }
+        }
+    }
+
+    /// Sends a signal to a process that the host knows by `id`, or to more of its tree.
+    pub(crate) fn signal(&self, id: u32, signal: Signal, scope: Scope) {
+        let table = lock(&self.table);
+        let Some(running) = table.by_id.get(&id).map(Arc::clone) else { return };
+        match scope {
+            Scope::Process if !running.is_reaped() => tree::send(running.pid.as_raw_nonzero().get(), signal),
+            Scope::Process => {}
+            Scope::Group if !running.is_reaped() => {
+                // It can only fail when the whole group has ended.
+                let _ = rustix::process::kill_process_group(running.pid, signal);
+            }
+            Scope::Group | Scope::Tree => {
+                drop(table);
+                self.signal_until_gone(signal, |all| self.tree_of(&running, all));
+            }
+        }
+    }
+
+    /// Kills every process that descends from the agent and waits until all are reaped.
+    pub(crate) fn kill_everything(&self) {
+        if !lock(&self.table).children {
+            return;
+        }
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        self.signal_until_gone(Signal::KILL, |all| tree::members(all, |entry| entry.parent == own, &[own]));
+        let deadline = Instant::now() + KILL_DEADLINE;
+        let mut table = lock(&self.table);
+        while table.children && Instant::now() < deadline {
+            let (guard, _) =
+                self.changed.wait_timeout(table, KILL_DEADLINE).unwrap_or_else(PoisonError::into_inner);
+            table = guard;
+        }
+    }
+
+    fn signal_until_gone(&self, signal: Signal, select: impl Fn(&[Entry]) -> Vec<i32>) {
+        let deadline = Instant::now() + KILL_DEADLINE;
+        loop {
+            let members = select(&tree::snapshot());
+            for &pid in &members {
+                tree::send(pid, signal);
+            }
+            if members.is_empty() || signal != Signal::KILL || Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(KILL_PAUSE);
+        }
+    }
+
+    /// The live processes that belong to a step: its process, its group, their descendants, and orphans that carry its
+    /// tracking value or, when nothing else runs, were born after it.
+    fn tree_of(&self, running: &Running, all: &[Entry]) -> Vec<i32> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let pid = running.pid.as_raw_nonzero().get();
+        let (others, alone) = {
+            let table = lock(&self.table);
+            let others = table.by_pid.values().filter(|other| other.id != running.id);
+            let others: Vec<i32> = others.map(|other| other.pid.as_raw_nonzero().get()).collect();
+            (others, table.by_id.keys().all(|id| *id == running.id))
+        };
+        let is_orphan_of_step = |entry: &Entry| {
+            if entry.parent != own || entry.start < running.start {
+                return false;
+            }
+            let tracking = tree::environment_value(entry.pid, TRACKING_VARIABLE);
+            match (&running.tracking, tracking) {
+                (Some(ours), Some(theirs)) => ours.as_bytes() == theirs,
+                _ => alone,
+            }
+        };
+        let is_root = |entry: &Entry| {
+            let in_group = entry.group == pid || entry.session == pid;
+            (entry.pid == pid && !running.is_reaped())
+                || (in_group && entry.start >= running.start)
+                || is_orphan_of_step(entry)
+        };
+        let mut never = others;
+        never.push(own);
+        tree::members(all, is_root, &never)
+    }
+}
+
+fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
+    status.exit_status().map(ExitStatus::Code).or_else(|| status.terminating_signal().map(ExitStatus::Signal))
+}

@@ -1,0 +1,175 @@
+//! The agent's main loop: one request after another from one stream.
+//!
+//! Small requests are carried out here at once; processes, archives and hashes get threads, so that the loop is always
+//! ready for a signal. It never waits for room in a window: room is handed out here.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rustix::process::{DumpableBehavior, Signal};
+
+use crate::archive::Archives;
+use crate::exec;
+use crate::files;
+use crate::frame::{self, FrameError, Preamble};
+use crate::output::Replies;
+use crate::protocol::{Reply, Request, Scope, Usage};
+use crate::reaper::Processes;
+use crate::which::which;
+
+/// Serves the stream at descriptor 0 until it ends; for a program that is nothing but the agent.
+pub fn main() -> ExitCode {
+    match take_stdin().map_err(FrameError::Stream).and_then(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the agent's standard error is its log on the host")]
+fn report(error: &FrameError) {
+    match std::error::Error::source(error) {
+        Some(source) => eprintln!("guest agent: {error}: {source}"),
+        None => eprintln!("guest agent: {error}"),
+    }
+}
+
+/// Moves the stream away from descriptor 0, where processes would inherit it.
+fn take_stdin() -> io::Result<File> {
+    let stream = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(File::from(stream))
+}
+
+/// Serves one stream. Takes over the whole process: it becomes the parent of all orphans and reaps every child.
+fn serve(stream: File) -> Result<(), FrameError> {
+    become_init();
+    let replies = Arc::new(Replies::new(stream.try_clone().map_err(FrameError::Stream)?));
+    let mut stream = BufReader::with_capacity(frame::READ_BUFFER, stream);
+    let greeted = frame::read_preamble(&mut stream);
+    let nonce = match &greeted {
+        Ok(preamble) => preamble.nonce,
+        // Answered all the same, so that the host can say which version it met.
+        Err(FrameError::Version { .. }) => [0; 16],
+        Err(_) => return greeted.map(|_| ()),
+    };
+    replies.send_raw(&Preamble::new(nonce).encode()).map_err(FrameError::Stream)?;
+    greeted?;
+    let processes = Arc::new(Processes::default());
+    let reaped = Arc::clone(&processes);
+    std::thread::Builder::new()
+        .name("reaper".to_owned())
+        .spawn(move || reaped.reap())
+        .map_err(FrameError::Stream)?;
+    let mut agent = Agent { replies, processes, archives: Archives::default() };
+    let result = agent.requests(&mut stream);
+    agent.processes.kill_everything();
+    result
+}
+
+/// Each part fails only where there is nothing to be had by it: already a session's leader, or an old kernel.
+fn become_init() {
+    let _ = rustix::process::setsid();
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    // Steps run as the same user: this keeps their debuggers out of the agent.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+struct Agent {
+    replies: Arc<Replies>,
+    processes: Arc<Processes>,
+    archives: Archives,
+}
+
+enum Next {
+    Continue,
+    Stop,
+}
+
+impl Agent {
+    fn requests(&mut self, stream: &mut BufReader<File>) -> Result<(), FrameError> {
+        let mut body = Vec::new();
+        while frame::read_frame(stream, &mut body)? {
+            let request = frame::decode_request(&body)?;
+            match self.carry_out(request).map_err(FrameError::Stream)? {
+                Next::Continue => {}
+                Next::Stop => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// An error is a stream that cannot be written to any more.
+    fn carry_out(&mut self, request: Request) -> io::Result<Next> {
+        match request {
+            Request::Exec { id, exec } => exec::start(id, exec, &self.processes, &self.replies)?,
+            Request::Signal { id, process, signal, scope } => self.signal(id, process, signal, scope)?,
+            Request::Grant { id, bytes } => match self.processes.get(id) {
+                Some(running) => running.window.grant(bytes),
+                None => self.archives.grant(id, bytes),
+            },
+            Request::Abandon { id } => {
+                self.archives.abandon(id);
+                if let Some(running) = self.processes.get(id) {
+                    running.window.abandon();
+                    self.processes.signal(id, Signal::KILL, Scope::Tree);
+                }
+            }
+            Request::WriteFiles { id, files } => self.replies.finish(id, files::write(&files))?,
+            Request::ReadFiles { id, paths, max_bytes } => {
+                let result = files::read(id, &paths, max_bytes, &self.replies);
+                self.replies.finish(id, result)?;
+            }
+            Request::RemoveFiles { id, paths } => self.replies.finish(id, files::remove(&paths))?,
+            Request::Which { id, names, path } => {
+                let find = |name: &String| {
+                    which(name, &path, Path::new("/")).map(|file| file.to_string_lossy().into_owned())
+                };
+                let paths = names.iter().map(find).collect();
+                self.replies.send(&Reply::Paths { id, paths })?;
+            }
+            Request::PutTar { id, destination } => self.archives.put(id, destination, &self.replies)?,
+            Request::TarChunk { id, data } => self.archives.chunk(id, data.into_vec()),
+            Request::GetTar { id, root, entries } => self.archives.get(id, root, entries, &self.replies)?,
+            Request::Shutdown { id } => {
+                self.processes.kill_everything();
+                self.replies.send(&Reply::Usage { id, usage: usage_of_children() })?;
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn signal(&self, id: u32, process: u32, signal: i32, scope: Scope) -> io::Result<()> {
+        let Some(signal) = Signal::from_named_raw(signal) else {
+            return self.replies.fail(id, format!("send signal {signal}"), &"there is no such signal");
+        };
+        self.processes.signal(process, signal, scope);
+        self.replies.send(&Reply::Done { id })
+    }
+}
+
+/// What all processes that were waited for used.
+fn usage_of_children() -> Usage {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to memory of the right size and alignment, which the call only writes to.
+    #[expect(unsafe_code, reason = "no safe binding offers getrusage")]
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        // SAFETY: every bit pattern is a valid `rusage`, and the memory was zeroed.
+        usage.assume_init()
+    };
+    let microseconds = |time: libc::timeval| {
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
+    };
+    Usage {
+        user_microseconds: microseconds(usage.ru_utime),
+        system_microseconds: microseconds(usage.ru_stime),
+        peak_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+    }
+}

@@ -1,0 +1,115 @@
+//! The seam between a way of making machines and what all machines do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::spec::{MachineSpec, Place};
+
+/// A way of making machines.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Which one.
+    fn name(&self) -> BackendName;
+
+    /// Makes a machine with the guest agent running inside, not yet greeted.
+    fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>>;
+}
+
+/// A machine that has been made and whose agent can be greeted.
+pub trait Booted: Send {
+    /// The byte stream to the agent. Called once.
+    fn stream(&mut self) -> ByteStream;
+
+    /// Where a place is, as a path inside the machine.
+    fn path_of(&self, place: Place) -> String;
+
+    /// The environment that processes in the machine start from: `PATH`, `HOME`, and where the tools are.
+    fn environment(&self) -> Vec<(String, String)>;
+
+    /// A file on the host with what the agent and the backend's programs complained about.
+    fn log(&self) -> Option<PathBuf>;
+
+    /// Ends the machine, if need be by force, and removes what it left on the host.
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// The two directions of the stream to a guest agent.
+pub struct ByteStream {
+    /// From the agent.
+    pub read: Box<dyn AsyncRead + Send + Unpin>,
+    /// To the agent.
+    pub write: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl fmt::Debug for ByteStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ByteStream")
+    }
+}
+
+/// The backends by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackendName {
+    /// Processes of the host, without isolation.
+    Host,
+    /// Linux namespaces by bubblewrap.
+    Namespace,
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Host => "host",
+            Self::Namespace => "namespace",
+        })
+    }
+}
+
+/// Why a machine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The machine's private folder could not be made.
+    #[error("cannot make the machine's folder `{}`", path.display())]
+    Scratch {
+        /// The folder or file concerned.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be copied into the machine.
+    #[error("cannot copy `{}` into the machine", path.display())]
+    Copy {
+        /// The file on the host.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program that the backend needs could not be started.
+    #[error("cannot start `{}`", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine was made, but its agent did not answer as it should.
+    #[error("the machine's guest agent did not answer: {reason}")]
+    NoAgent {
+        /// What happened instead, and what the agent or the backend complained about.
+        reason: String,
+    },
+    /// This host cannot make such machines.
+    #[error("the {backend} backend does not work here: {reason}")]
+    Unavailable {
+        /// The backend.
+        backend: BackendName,
+        /// What is missing and what to do about it.
+        reason: String,
+    },
+}

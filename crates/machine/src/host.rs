@@ -1,0 +1,136 @@
+//! Machines without isolation: the agent is a plain process of the host, and steps run beside it as the caller.
+//!
+//! The caller's home and tools are used as they are. Only the workspace, the temporary folder and the like are the
+//! machine's own. The agent leads a session of its own, so that a terminal's signals do not reach it, and ends with its
+//! stream: whatever happens to this process, nothing that ran in the machine goes on.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use futures_util::future::BoxFuture;
+use tokio::net::UnixStream;
+
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream};
+use crate::folders;
+use crate::scratch::Scratch;
+use crate::spawn::MachineProcess;
+use crate::spec::{Content, MachineSpec, Place};
+
+/// The host itself as a machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Host;
+
+impl Backend for Host {
+    fn name(&self) -> BackendName {
+        BackendName::Host
+    }
+
+    fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
+        Box::pin(async move {
+            let scratch = create_scratch(spec)?;
+            folders::prepare(spec, scratch.path()).await?;
+            let mut command = Command::new(&spec.agent.program);
+            command.args(&spec.agent.arguments).env_clear().current_dir("/").stdout(Stdio::null());
+            let started = Started::start(command, scratch).await?;
+            let paths = Place::ALL.into_iter().map(|place| (place, path_of(spec, place, &started))).collect();
+            let booted = HostMachine { paths, environment: environment(spec), started };
+            Ok(Box::new(booted) as Box<dyn Booted>)
+        })
+    }
+}
+
+pub(crate) fn create_scratch(spec: &MachineSpec) -> Result<Scratch, BootError> {
+    Scratch::create(&spec.scratch, &spec.name)
+        .map_err(|source| BootError::Scratch { path: spec.scratch.clone(), source })
+}
+
+fn path_of(spec: &MachineSpec, place: Place, started: &Started) -> String {
+    let path = match (place, spec.content(place)) {
+        (_, Content::ReadOnly(root)) => root.clone(),
+        (Place::Home, Content::Empty) if !spec.caller.home.as_os_str().is_empty() => spec.caller.home.clone(),
+        _ => started.scratch.path().join(place.folder_name()),
+    };
+    path.to_string_lossy().into_owned()
+}
+
+/// The caller's whole environment: a machine without isolation is as the caller's shell would be.
+fn environment(spec: &MachineSpec) -> Vec<(String, String)> {
+    spec.caller.environment.clone()
+}
+
+/// An agent that was started with one end of a socket pair as its descriptor 0.
+#[derive(Debug)]
+pub(crate) struct Started {
+    stream: Option<UnixStream>,
+    process: MachineProcess,
+    log: PathBuf,
+    pub(crate) scratch: Scratch,
+}
+
+impl Started {
+    /// Starts `command`, which is the agent or brings it about, and gives it its stream and a log.
+    pub(crate) async fn start(mut command: Command, scratch: Scratch) -> Result<Self, BootError> {
+        let program = PathBuf::from(command.get_program());
+        let failed = |source| BootError::Spawn { program: program.clone(), source };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let log = scratch.path().join("agent.log");
+        let log_file =
+            File::create(&log).map_err(|source| BootError::Scratch { path: log.clone(), source })?;
+        command.stdin(OwnedFd::from(theirs)).stderr(log_file);
+        let stream = UnixStream::from_std(ours).map_err(failed)?;
+        let process = MachineProcess::spawn(command).await.map_err(failed)?;
+        Ok(Self { stream: Some(stream), process, log, scratch })
+    }
+
+    pub(crate) fn stream(&mut self) -> ByteStream {
+        let (read, write) = self.stream.take().expect("the stream is asked for once").into_split();
+        ByteStream { read: Box::new(read), write: Box::new(write) }
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// Waits for the end of the process and removes the machine's files.
+    pub(crate) async fn stop(self) {
+        let ending = tokio::task::spawn_blocking(move || {
+            // A stream that is still open would keep the agent waiting.
+            drop(self.stream);
+            self.process.end();
+            drop(self.scratch);
+        });
+        ending.await.expect("ending a machine does not panic");
+    }
+}
+
+struct HostMachine {
+    started: Started,
+    paths: Vec<(Place, String)>,
+    environment: Vec<(String, String)>,
+}
+
+impl Booted for HostMachine {
+    fn stream(&mut self) -> ByteStream {
+        self.started.stream()
+    }
+
+    fn path_of(&self, place: Place) -> String {
+        let found = self.paths.iter().find(|(known, _)| *known == place);
+        found.expect("every place has a path").1.clone()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.environment.clone()
+    }
+
+    fn log(&self) -> Option<PathBuf> {
+        Some(self.started.log())
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(self.started.stop())
+    }
+}

@@ -1,0 +1,89 @@
+//! A process inside a machine.
+
+use bytes::Bytes;
+use guest::protocol::{ExitStatus, FRAME_COST, Request, Scope, Stream, WINDOW};
+
+use crate::connection::{Budget, Event, Pending, unexpected};
+use crate::machine::MachineError;
+
+/// How much is taken before the agent is told; a fraction of the window, so that output does not stutter.
+const GRANT_STEP: u32 = WINDOW / 4;
+
+/// A piece of a process's output, up to 64 KiB, cut anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Where it was written; always `Stdout` when the output is merged.
+    pub stream: Stream,
+    /// What was written; any bytes.
+    pub bytes: Bytes,
+}
+
+/// A process that runs in a machine.
+///
+/// Its output must be taken: a process whose output nobody takes blocks once [`WINDOW`] bytes are under way. Dropping a
+/// `Process` that has not ended kills it and all its descendants.
+#[derive(Debug)]
+pub struct Process {
+    pending: Pending,
+    taken: u32,
+    end: Option<Result<ExitStatus, MachineError>>,
+}
+
+impl Process {
+    pub(crate) fn new(pending: Pending) -> Self {
+        Self { pending, taken: 0, end: None }
+    }
+
+    /// The next piece of output, or `None` when there will be no more: the process has ended or the machine is lost,
+    /// which [`Process::wait`] tells apart. May be cancelled without losing output.
+    pub async fn next_output(&mut self) -> Option<Output> {
+        if self.end.is_some() {
+            return None;
+        }
+        match self.pending.next().await {
+            Event::Output(stream, bytes) => {
+                self.taken += u32::try_from(bytes.len()).expect("a frame fits in 32 bits") + FRAME_COST;
+                if self.taken >= GRANT_STEP {
+                    self.pending.grant(std::mem::take(&mut self.taken));
+                }
+                return Some(Output { stream, bytes });
+            }
+            Event::Exited(status) => self.end = Some(Ok(status)),
+            Event::Lost(reason) => self.end = Some(Err(MachineError::Lost { reason: reason.to_string() })),
+            other => self.end = Some(Err(unexpected(&other))),
+        }
+        None
+    }
+
+    /// Sends a signal by its number. A process that has ended meanwhile is no error.
+    pub async fn signal(&self, signal: i32, scope: Scope) -> Result<(), MachineError> {
+        self.signaller().send(signal, scope).await
+    }
+
+    /// A handle that sends signals while this process's output is being taken elsewhere.
+    pub fn signaller(&self) -> Signaller {
+        Signaller { process: self.pending.id, connection: self.pending.connection().clone() }
+    }
+
+    /// Waits for the end and discards output that has not been taken. A machine that is lost first is an error.
+    pub async fn wait(&mut self) -> Result<ExitStatus, MachineError> {
+        while self.next_output().await.is_some() {}
+        self.end.clone().expect("there is no more output only after the end")
+    }
+}
+
+/// Sends signals to a process of a machine.
+#[derive(Debug, Clone)]
+pub struct Signaller {
+    process: u32,
+    connection: crate::connection::Connection,
+}
+
+impl Signaller {
+    /// Sends a signal by its number. A process that has ended meanwhile is no error.
+    pub async fn send(&self, signal: i32, scope: Scope) -> Result<(), MachineError> {
+        let process = self.process;
+        let make = |id| Request::Signal { id, process, signal, scope };
+        self.connection.request(Budget::SHORT, make)?.done().await
+    }
+}

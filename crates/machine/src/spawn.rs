@@ -1,0 +1,76 @@
+//! Starting a machine's process on the host, and its end.
+//!
+//! All are started by one thread that lives as long as this process: the kernel delivers a "parent died" signal when the
+//! *thread* that forked ends, and the threads of a pool end whenever they are idle.
+
+use std::io;
+use std::process::{Child, Command};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+use tokio::sync::oneshot;
+
+/// How long a machine may take to end by itself once its agent is told to.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+struct Job {
+    command: Command,
+    answer: oneshot::Sender<io::Result<Child>>,
+}
+
+fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
+    static SPAWNER: OnceLock<Result<mpsc::Sender<Job>, io::ErrorKind>> = OnceLock::new();
+    let started = SPAWNER.get_or_init(|| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let run = move || {
+            for mut job in jobs {
+                let spawned = job.command.spawn();
+                // Nobody waits when the machine was given up meanwhile: then it must not go on.
+                if let Err(Ok(mut child)) = job.answer.send(spawned) {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("machine-spawner".to_owned());
+        thread.spawn(run).map(|_| sender).map_err(|error| error.kind())
+    });
+    started.as_ref().map_err(|kind| io::Error::from(*kind))
+}
+
+/// A running process of the host that is a machine, or its outermost process. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct MachineProcess {
+    child: Child,
+}
+
+impl MachineProcess {
+    pub(crate) async fn spawn(command: Command) -> io::Result<Self> {
+        let (answer, spawned) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts machines is gone");
+        spawner()?.send(Job { command, answer }).map_err(|_| gone())?;
+        let child = spawned.await.map_err(|_| gone())??;
+        Ok(Self { child })
+    }
+
+    /// Waits for the process to end by itself; kills it when it takes too long. Blocks.
+    pub(crate) fn end(self) {
+        if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()) {
+            let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
+            // Whether it has ended or not: the rest is the same as for a machine that is dropped.
+            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&deadline));
+        }
+    }
+}
+
+impl Drop for MachineProcess {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            // It fails only for a process that has ended.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Machines for tests, and what tests do with them.
+
+use std::path::{Path, PathBuf};
+
+use machine::{
+    AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
+    Process, Stdin,
+};
+
+/// A machine's specification with everything private below `root`.
+pub(crate) fn spec(root: &Path) -> MachineSpec {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    MachineSpec {
+        name: "test machine/1".to_owned(),
+        repository: "demo".to_owned(),
+        folders: Vec::<Folder>::new(),
+        read_only: Vec::new(),
+        caller: Caller {
+            home: PathBuf::from(variable("HOME")),
+            path: std::env::split_paths(&variable("PATH")).collect(),
+            environment: std::env::vars().collect(),
+        },
+        network: Network::Full,
+        scratch: root.join("scratch"),
+        agent: AgentCommand {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_machine-agent")),
+            arguments: Vec::new(),
+        },
+    }
+}
+
+/// A command line for `sh`, started in the root folder.
+pub(crate) fn shell(machine: &Machine, script: &str) -> ExecSpec {
+    ExecSpec {
+        argv: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        env: machine.environment().to_vec(),
+        cwd: "/".to_owned(),
+        stdin: Stdin::Null,
+        output: OutputMode::Merged,
+    }
+}
+
+/// All output of a process, and how it ended.
+pub(crate) async fn finish(process: &mut Process) -> (Vec<u8>, ExitStatus) {
+    let mut output = Vec::new();
+    while let Some(piece) = process.next_output().await {
+        output.extend_from_slice(&piece.bytes);
+    }
+    (output, process.wait().await.expect("the machine is there"))
+}
+
+/// Runs a shell script to its end.
+pub(crate) async fn run(machine: &Machine, script: &str) -> (String, ExitStatus) {
+    let mut process = machine.exec(shell(machine, script)).await.expect("the shell starts");
+    let (output, status) = finish(&mut process).await;
+    (String::from_utf8_lossy(&output).into_owned(), status)
+}
+
+/// The backends to test.
+pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
+    vec![Box::new(machine::host::Host)]
+}

@@ -1,0 +1,4 @@
+//! One suite of what every machine must do, run against each backend that this host has.
+
+mod conformance;
+mod fixture;

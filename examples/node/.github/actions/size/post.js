@@ -1,0 +1,1 @@
+console.log(`The folder held ${process.env.STATE_bytes} bytes`);

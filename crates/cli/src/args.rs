@@ -9,6 +9,7 @@ use crate::verb;
 /// Runs GitHub Actions workflows in machines that it makes for each job.
 #[derive(Debug, Parser)]
 #[command(name = "firedog", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(after_help = "`firedog VERB --help` tells more.\n\n\
     Exit codes: 0 success, 1 a negative result (a failed run, an error in a workflow), 2 a usage or input error or \
     a refused workflow, 3 this host lacks something, 4 the run was cancelled.")]
@@ -36,26 +37,27 @@ pub(crate) struct CommonArgs {
 /// When to colour text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On a terminal
     Auto,
-    /// Even in files and pipes
     Always,
-    /// Not at all
     Never,
 }
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AnswerFormat {
-    /// For people
     Text,
-    /// One JSON object
     Json,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// List the runs of this machine, the newest first
+    Runs(verb::runs::RunsArgs),
+    /// Show a run's jobs, steps and annotations
+    Show(verb::show::ShowArgs),
+    /// Print what the steps of a run printed
+    Logs(verb::logs::LogsArgs),
     /// Print a shell's completion script
     Completions(verb::completions::CompletionsArgs),
 }

@@ -86,7 +86,7 @@ impl Failure {
     pub(crate) fn cause(&self) -> String {
         let mut causes: Vec<String> = Vec::new();
         for cause in self.error.chain() {
-            let cause = cause.to_string();
+            let cause = without_number(&cause.to_string()).to_owned();
             // Errors that print their source too would say it twice.
             if !causes.last().is_some_and(|outer| outer.ends_with(&cause)) {
                 causes.push(cause);
@@ -106,6 +106,14 @@ impl Failure {
     }
 }
 
+/// A system's error message without its number at the end, which says nothing to people.
+fn without_number(message: &str) -> &str {
+    match message.rsplit_once(" (os error ") {
+        Some((text, number)) if number.strip_suffix(')').is_some_and(|n| n.parse::<u32>().is_ok()) => text,
+        _ => message,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Exit, Failure};
@@ -119,6 +127,13 @@ mod tests {
         let failure =
             Failure::new(Exit::Usage, error).while_doing("cannot read `x`").with_help("write the file first");
         assert_eq!(failure.text(PLAIN), "error: cannot read `x`: no such file\nhelp: write the file first");
+    }
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        let failure =
+            Failure::new(Exit::Usage, std::io::Error::from_raw_os_error(2)).while_doing("cannot read `x`");
+        assert_eq!(failure.text(PLAIN), "error: cannot read `x`: No such file or directory");
     }
 
     #[test]

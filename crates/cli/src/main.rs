@@ -8,11 +8,14 @@
 mod args;
 mod config;
 mod failure;
+mod files;
+mod history;
 mod output;
 mod owner;
 mod render;
 mod repository;
 mod state;
+mod sweep;
 mod verb;
 
 use std::process::ExitCode;

@@ -1,15 +1,21 @@
 //! What can be asked for: one file for each verb, with its arguments and one function.
 
 pub(crate) mod completions;
+pub(crate) mod logs;
 pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod show;
 
 use crate::args::Verb;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 
 /// Does what was asked.
-pub(crate) fn run(verb: Verb, _config: &Config) -> Result<Exit, Failure> {
+pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
     match verb {
+        Verb::Runs(args) => runs::run(&args, config),
+        Verb::Show(args) => show::run(&args, config),
+        Verb::Logs(args) => logs::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
     }
 }

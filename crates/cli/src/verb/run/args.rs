@@ -55,13 +55,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Selection")]
     pub(crate) cancel_after: Option<Duration>,
 
-    /// The kind of machine that jobs run in
+    /// The kind of machine that jobs run in: `host` is this machine itself, without isolation
     #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Machines")]
     pub(crate) machine: MachineChoice,
     /// The machine for jobs with this label, such as `ubuntu-latest=host`; `*` is every label and none
     #[arg(long, value_name = "LABEL=KIND", value_parser = platform, help_heading = "Machines")]
     pub(crate) platform: Vec<(String, MachineChoice)>,
-    /// What the machines reach
+    /// What the machines reach: all that this host does, or nothing
     #[arg(long, value_name = "REACH", default_value = "full", help_heading = "Machines")]
     pub(crate) network: NetworkChoice,
     /// How many jobs run at a time [default: twice the number of cores, at least 8, since jobs mostly wait]
@@ -73,29 +73,22 @@ pub(crate) struct RunArgs {
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RunFormat {
-    /// For people
     Text,
-    /// One JSON object a line
     Ndjson,
 }
 
 /// The kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MachineChoice {
-    /// The strongest isolation that works here
     Auto,
-    /// Namespaces, seccomp and a copy of the workspace
     Namespace,
-    /// This machine itself, without isolation
     Host,
 }
 
 /// What machines reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NetworkChoice {
-    /// All that this host reaches
     Full,
-    /// Only themselves
     None,
 }
 

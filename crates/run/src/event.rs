@@ -227,6 +227,9 @@ pub enum JobEvent {
         outputs: IndexMap<String, String>,
         /// Why, where no step says so.
         error: Option<String>,
+        /// What this host lacks and the job needs, such as a container engine: the job failed for that.
+        #[serde(default)]
+        missing_capability: Option<String>,
     },
 }
 

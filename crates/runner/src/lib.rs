@@ -3,3 +3,9 @@
 //! The runner reaches the control plane only through [`dispatch::Dispatch`], in process or over a network.
 
 pub mod dispatch;
+#[expect(dead_code, reason = "the steps of jobs use it")]
+mod files;
+#[expect(dead_code, reason = "the steps of jobs use it")]
+mod output;
+#[expect(dead_code, reason = "the steps of jobs use it")]
+mod sink;

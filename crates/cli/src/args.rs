@@ -60,4 +60,6 @@ pub(crate) enum Verb {
     Logs(verb::logs::LogsArgs),
     /// Print a shell's completion script
     Completions(verb::completions::CompletionsArgs),
+    /// Evaluate an expression, as it stands between `${{` and `}}`
+    Expr(verb::expr::ExprArgs),
 }

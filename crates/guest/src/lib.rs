@@ -14,6 +14,7 @@ mod archive;
 mod exec;
 mod files;
 pub mod frame;
+pub mod hash;
 mod output;
 pub mod protocol;
 mod reaper;

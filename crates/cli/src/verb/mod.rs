@@ -1,6 +1,7 @@
 //! What can be asked for: one file for each verb, with its arguments and one function.
 
 pub(crate) mod completions;
+pub(crate) mod expr;
 pub(crate) mod logs;
 pub(crate) mod run;
 pub(crate) mod runs;
@@ -17,5 +18,6 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Show(args) => show::run(&args, config),
         Verb::Logs(args) => logs::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
+        Verb::Expr(args) => expr::run(&args),
     }
 }

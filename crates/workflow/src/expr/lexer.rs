@@ -204,20 +204,40 @@ impl<'a> Lexer<'a> {
 
     /// Whether an operand, a `!` or a `(` may follow the last token.
     fn operand_may_follow(&self) -> bool {
-        use TokenKind::{Operator, Separator, StartGroup, StartIndex, StartParameters};
-        matches!(self.last, None | Some(Separator | StartGroup | StartIndex | StartParameters | Operator(_)))
+        matches!(
+            self.last,
+            None | Some(
+                TokenKind::Separator
+                    | TokenKind::StartGroup
+                    | TokenKind::StartIndex
+                    | TokenKind::StartParameters
+                    | TokenKind::Operator(_)
+            )
+        )
     }
 
     /// Whether `.` or `[` may follow the last token.
     fn access_may_follow(&self) -> bool {
-        use TokenKind::{Context, EndGroup, EndIndex, EndParameters, Property, Wildcard};
-        matches!(self.last, Some(EndGroup | EndParameters | EndIndex | Wildcard | Property | Context))
+        matches!(
+            self.last,
+            Some(
+                TokenKind::EndGroup
+                    | TokenKind::EndParameters
+                    | TokenKind::EndIndex
+                    | TokenKind::Wildcard
+                    | TokenKind::Property
+                    | TokenKind::Context
+            )
+        )
     }
 
     /// Whether an operand ends with the last token.
     fn operand_has_ended(&self) -> bool {
-        use TokenKind::{Bool, Null, Number, String};
-        self.access_may_follow() || matches!(self.last, Some(Null | Bool(_) | Number(_) | String))
+        self.access_may_follow()
+            || matches!(
+                self.last,
+                Some(TokenKind::Null | TokenKind::Bool(_) | TokenKind::Number(_) | TokenKind::String)
+            )
     }
 
     /// Whether `kind` may follow the last token; keeps account of what is open.

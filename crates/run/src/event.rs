@@ -5,6 +5,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use workflow::expr::Value;
+use workflow::plan::Concurrency;
 
 use crate::id::{JobId, LeaseId, RunnerId};
 use crate::job::JobSpec;
@@ -50,6 +51,15 @@ pub enum EventKind {
         fail_fast: bool,
         /// How many legs may run at a time.
         max_parallel: Option<u32>,
+        /// How many legs the matrix has, also those that the selection leaves out.
+        total: u32,
+    },
+    /// The leg waits for its concurrency group, which another job of the run holds.
+    JobPending {
+        /// The leg.
+        job: JobId,
+        /// The group.
+        group: String,
     },
     /// A leg that calls a workflow is open: the called workflow's jobs may start.
     CallOpened {
@@ -99,7 +109,8 @@ pub enum EventKind {
         /// Why, for people.
         reason: String,
     },
-    /// The job has ended: exactly once for each leg.
+    /// The job has ended: exactly once for each leg. A job that is skipped, or fails, before it is expanded ends as a
+    /// whole, under the id of its group.
     JobFinished {
         /// The job.
         job: JobId,
@@ -132,6 +143,10 @@ pub struct Leg {
     pub name: String,
     /// The leg's `matrix`; null without one.
     pub matrix: Value,
+    /// The leg's place in the matrix, from 0.
+    pub index: u32,
+    /// The leg's concurrency group.
+    pub concurrency: Option<Concurrency>,
 }
 
 /// Which script of a step runs.

@@ -58,6 +58,19 @@ impl JobId {
         let part = |text: &str| text.split('[').next().unwrap_or_default().to_owned();
         self.0.split('/').map(part).collect::<Vec<_>>().join("/")
     }
+
+    /// The job's key in its own workflow: the last part, without its leg.
+    #[must_use]
+    pub fn own_key(&self) -> &str {
+        let own = self.0.rsplit('/').next().unwrap_or_default();
+        own.split('[').next().unwrap_or_default()
+    }
+
+    /// Whether this is a call on the way to `other`.
+    #[must_use]
+    pub fn calls(&self, other: &Self) -> bool {
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
+    }
 }
 
 #[cfg(test)]
@@ -68,5 +81,13 @@ mod tests {
     fn keys_have_no_legs() {
         assert_eq!(JobId::from("build").key(), "build");
         assert_eq!(JobId::from("deploy[2]/upload[0]").key(), "deploy/upload");
+        assert_eq!(JobId::from("deploy[2]/upload[0]").own_key(), "upload");
+    }
+
+    #[test]
+    fn calls_are_on_the_way() {
+        assert!(JobId::from("deploy[2]").calls(&JobId::from("deploy[2]/upload")));
+        assert!(!JobId::from("deploy").calls(&JobId::from("deploy2/upload")));
+        assert!(!JobId::from("deploy").calls(&JobId::from("deploy")));
     }
 }

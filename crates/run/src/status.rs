@@ -19,6 +19,18 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
+    /// How several jobs end together: a failure outweighs a cancelled job, that one a success, and only skipped jobs
+    /// are skipped together. No job at all is skipped.
+    pub fn of_all(conclusions: impl IntoIterator<Item = Self>) -> Self {
+        let rank = |conclusion: &Self| match conclusion {
+            Self::Failure => 3,
+            Self::Cancelled => 2,
+            Self::Success => 1,
+            Self::Skipped => 0,
+        };
+        conclusions.into_iter().max_by_key(rank).unwrap_or(Self::Skipped)
+    }
+
     /// The word that GitHub uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {

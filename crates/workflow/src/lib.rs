@@ -6,18 +6,24 @@
 //! 2. [`yaml`]: text to a tree of nodes with spans, duplicate keys refused, aliases expanded within a budget.
 //! 3. [`read`]: node tree to [`template`] tokens, checked against the [`schema`], then to the [`model`].
 //! 4. [`expr`]: the expression language.
-//! 5. [`event`], [`filter`]: whether an event triggers a workflow.
-//! 6. [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
+//! 5. [`event`], [`trigger`], [`filter`]: whether an event triggers a workflow.
+//! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
 //!
 //! Nothing here does I/O, reads a clock or the environment. Parsing never fails: it returns a model, possibly
 //! partial, and diagnostics.
 
 pub mod diagnostic;
+pub mod event;
 pub mod expr;
+pub mod filter;
+pub mod inputs;
+pub mod matrix;
 pub mod model;
+pub mod plan;
 pub mod read;
 pub mod resolve;
 mod schema;
 pub mod source;
 pub mod template;
+pub mod trigger;
 pub mod yaml;

@@ -50,6 +50,9 @@ impl<W: Write> Ndjson<W> {
                 self.names.insert((run, spec.job.clone()), spec.name.clone());
                 self.object(&json!({"event": "job_queued", "job": spec.job.key(), "name": spec.name}));
             }
+            EventKind::JobPending { job, group } => {
+                self.object(&json!({"event": "job_pending", "job": job.key(), "group": group}));
+            }
             EventKind::LeaseExpired { job, reason, .. } => {
                 self.object(&json!({"event": "lease_expired", "job": job.key(), "reason": reason}));
             }

@@ -62,6 +62,11 @@ impl<W: Write> Plain<W> {
                 let text = format!("{} {} {word}", style.mark(*conclusion), shown(name, false));
                 self.line(&prefix, &(text + &took.unwrap_or_default() + &reason.unwrap_or_default()));
             }
+            EventKind::JobPending { job, group } => {
+                let prefix = self.prefix(run, job);
+                let text = format!("waiting for the concurrency group {}", shown(group, false));
+                self.line(&prefix, &style.dim(&text));
+            }
             EventKind::LeaseExpired { job, reason, .. } => {
                 let prefix = self.prefix(run, job);
                 self.line(&prefix, &style.yellow(&format!("its runner is gone: {}", shown(reason, false))));

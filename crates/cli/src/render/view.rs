@@ -160,6 +160,7 @@ impl RunView {
                 self.finished = Some((*conclusion, reason.clone()))
             }
             EventKind::CallOpened { .. }
+            | EventKind::JobPending { .. }
             | EventKind::JobLeased { .. }
             | EventKind::LeaseExpired { .. }
             | EventKind::CancelRequested { .. } => {}

@@ -27,6 +27,8 @@ pub enum JobStatus {
     Failure,
     /// The run is being cancelled.
     Cancelled,
+    /// A job that is needed was skipped, and none has failed: neither a success nor a failure.
+    Skipped,
 }
 
 /// What an expression asks of the place where it is evaluated.

@@ -1,0 +1,238 @@
+//! Which jobs and legs a plan has, as far as that is known before the run.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::{Plan, PlannedWorkflow};
+use crate::expr::{Contexts, Expr, Value};
+use crate::matrix::{Strategy, leg_name};
+use crate::model::{Job, JobKind};
+use crate::template::{Key, Token, TokenKind};
+
+/// The most jobs that one outline lists, those of called workflows included; further ones are left out.
+const MAX_OUTLINED_JOBS: usize = 10_000;
+
+/// The jobs of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outline {
+    /// In the order of the file, one for each leg.
+    pub jobs: Vec<JobOutline>,
+}
+
+/// One leg of a job.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobOutline {
+    /// The job's key.
+    pub id: String,
+    /// The evaluated name; the key where it depends on what only the run knows.
+    pub name: String,
+    /// The keys of the jobs that it needs.
+    pub needs: Vec<String>,
+    /// The leg's values; none without a matrix, and where the matrix depends on what only the run knows.
+    pub matrix: Option<Value>,
+    /// The labels of the runner; none where they depend on what only the run knows.
+    pub runs_on: Vec<String>,
+    /// The reference of the called workflow.
+    pub uses: Option<String>,
+    /// 0 for a job that needs none, else one more than the largest stage that it needs.
+    pub stage: usize,
+    /// The jobs of the called workflow.
+    pub jobs: Vec<JobOutline>,
+}
+
+/// The jobs that the plan starts. Conditions are not evaluated.
+#[must_use]
+pub fn outline(plan: &Plan) -> Outline {
+    let mut outliner = Outliner { plan, left: MAX_OUTLINED_JOBS };
+    Outline { jobs: outliner.workflow(&plan.root, &plan.selected_jobs(), &plan.inputs) }
+}
+
+impl Outline {
+    /// The value of `jobs` in machine-readable output.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        self.jobs.iter().map(JobOutline::to_json).collect()
+    }
+
+    /// For people: stages, in each its jobs with what they need and where they run.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        push_stages(&mut text, &self.jobs, 0);
+        text
+    }
+}
+
+impl JobOutline {
+    fn to_json(&self) -> Json {
+        let mut json = json!({
+            "id": self.id,
+            "name": self.name,
+            "needs": self.needs,
+            "matrix": self.matrix.as_ref().map(Value::to_json),
+            "runs_on": self.runs_on,
+            "uses": self.uses,
+            "stage": self.stage,
+        });
+        if !self.jobs.is_empty() {
+            json["jobs"] = self.jobs.iter().map(Self::to_json).collect();
+        }
+        json
+    }
+}
+
+fn push_stages(text: &mut String, jobs: &[JobOutline], depth: usize) {
+    let indent = "  ".repeat(depth);
+    let last = jobs.iter().map(|job| job.stage).max().unwrap_or(0);
+    for stage in 0..=last {
+        let of_stage = jobs.iter().filter(|job| job.stage == stage);
+        text.push_str(&format!("{indent}stage {}\n", stage + 1));
+        for job in of_stage {
+            text.push_str(&format!("{indent}  {}", job.name));
+            if job.name != job.id && !job.name.starts_with(&format!("{} (", job.id)) {
+                text.push_str(&format!(" [{}]", job.id));
+            }
+            if !job.runs_on.is_empty() {
+                text.push_str(&format!("  on {}", job.runs_on.join(", ")));
+            }
+            if let Some(uses) = &job.uses {
+                text.push_str(&format!("  calls {uses}"));
+            }
+            if !job.needs.is_empty() {
+                text.push_str(&format!("  needs {}", job.needs.join(", ")));
+            }
+            text.push('\n');
+            if !job.jobs.is_empty() {
+                push_stages(text, &job.jobs, depth + 2);
+            }
+        }
+    }
+}
+
+struct Outliner<'a> {
+    plan: &'a Plan,
+    left: usize,
+}
+
+impl Outliner<'_> {
+    fn workflow(&mut self, planned: &PlannedWorkflow, jobs: &[&Job], inputs: &Value) -> Vec<JobOutline> {
+        let stages = stages(planned, jobs);
+        let contexts = Contexts::new()
+            .with("github", self.plan.github.clone())
+            .with("vars", self.plan.vars.clone())
+            .with("inputs", inputs.clone());
+        let mut outlines = Vec::new();
+        for job in jobs {
+            let stage = stages.get(job.id.value.as_str()).copied().unwrap_or(0);
+            self.job(planned, job, stage, &contexts, &mut outlines);
+        }
+        outlines
+    }
+
+    fn job(
+        &mut self,
+        planned: &PlannedWorkflow,
+        job: &Job,
+        stage: usize,
+        contexts: &Contexts,
+        outlines: &mut Vec<JobOutline>,
+    ) {
+        let known = job.strategy.as_ref().is_none_or(|token| !depends_on_run(token));
+        let strategy = known.then(|| planned.strategy(job, contexts).ok()).flatten();
+        let Some(Strategy { legs, fail_fast, max_parallel }) = strategy else {
+            outlines.extend(self.leg(planned, job, stage, None, contexts));
+            return;
+        };
+        for (index, matrix) in legs.iter().enumerate() {
+            if self.plan.selection.keeps(matrix) {
+                let strategy = Strategy::context(fail_fast, max_parallel, index, legs.len());
+                let contexts = contexts.clone().with("matrix", matrix.clone()).with("strategy", strategy);
+                outlines.extend(self.leg(planned, job, stage, Some(matrix), &contexts));
+            }
+        }
+    }
+
+    fn leg(
+        &mut self,
+        planned: &PlannedWorkflow,
+        job: &Job,
+        stage: usize,
+        matrix: Option<&Value>,
+        contexts: &Contexts,
+    ) -> Option<JobOutline> {
+        self.left = self.left.checked_sub(1)?;
+        let values = matrix.unwrap_or(&Value::Null);
+        let runs_on = match &job.kind {
+            JobKind::Steps(steps) if steps.runs_on.as_ref().is_some_and(|token| !depends_on_run(token)) => {
+                planned.labels(job, contexts).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let name = match &job.name {
+            Some(token) if depends_on_run(token) || matrix.is_none() && mentions(token, &["matrix"]) => None,
+            _ => planned.job_name(job, values, contexts).ok(),
+        };
+        let (uses, jobs) = match &job.kind {
+            JobKind::Steps(_) => (None, Vec::new()),
+            JobKind::Call(call) => {
+                let jobs = planned.called(job).map(|called| {
+                    let inputs = planned.call_inputs(call, called, contexts).unwrap_or_default();
+                    let jobs: Vec<&Job> = called.workflow.jobs.iter().collect();
+                    self.workflow(called, &jobs, &inputs)
+                });
+                (Some(call.uses.value.clone()), jobs.unwrap_or_default())
+            }
+        };
+        Some(JobOutline {
+            id: job.id.value.clone(),
+            name: name.unwrap_or_else(|| leg_name(&job.id.value, values)),
+            needs: job.needs.iter().map(|need| need.value.clone()).collect(),
+            matrix: matrix.filter(|matrix| **matrix != Value::Null).cloned(),
+            runs_on,
+            uses,
+            stage,
+            jobs,
+        })
+    }
+}
+
+/// The stage of each job, by its id. A cycle, which the reader refuses, leaves its jobs where they are found.
+fn stages<'a>(planned: &'a PlannedWorkflow, jobs: &[&'a Job]) -> IndexMap<&'a str, usize> {
+    let mut stages: IndexMap<&str, usize> = IndexMap::new();
+    for _ in jobs {
+        let before = stages.len();
+        for job in jobs.iter().filter(|job| !stages.contains_key(job.id.value.as_str())).collect::<Vec<_>>() {
+            let needs = planned.needs(job).into_iter();
+            let of_needs: Option<Vec<usize>> =
+                needs.map(|need| stages.get(need.id.value.as_str()).copied()).collect();
+            if let Some(of_needs) = of_needs {
+                let stage = of_needs.into_iter().max().map_or(0, |stage| stage + 1);
+                stages.insert(&job.id.value, stage);
+            }
+        }
+        if stages.len() == before {
+            break;
+        }
+    }
+    stages
+}
+
+/// Whether the value depends on jobs that ran before.
+fn depends_on_run(token: &Token) -> bool {
+    mentions(token, &["needs", "secrets", "steps", "env", "job", "runner"])
+}
+
+fn mentions(token: &Token, contexts: &[&str]) -> bool {
+    let named = |expr: &Expr| {
+        expr.contexts().any(|used| contexts.iter().any(|name| name.eq_ignore_ascii_case(used.context)))
+    };
+    match &token.kind {
+        TokenKind::Expression(expr) => named(expr),
+        TokenKind::Sequence(items) => items.iter().any(|item| mentions(item, contexts)),
+        TokenKind::Mapping(entries) => entries.iter().any(|entry| {
+            matches!(&entry.key, Key::Expression(expr) if named(expr)) || mentions(&entry.value, contexts)
+        }),
+        TokenKind::Null | TokenKind::Bool(_) | TokenKind::Number(_) | TokenKind::String(_) => false,
+    }
+}

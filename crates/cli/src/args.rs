@@ -58,6 +58,10 @@ pub(crate) enum Verb {
     Show(verb::show::ShowArgs),
     /// Print what the steps of a run printed
     Logs(verb::logs::LogsArgs),
+    /// Say what is wrong with workflows and actions
+    Check(verb::check::CheckArgs),
+    /// Print a workflow or an action as it is understood
+    Parse(verb::parse::ParseArgs),
     /// Print a shell's completion script
     Completions(verb::completions::CompletionsArgs),
     /// Evaluate an expression, as it stands between `${{` and `}}`

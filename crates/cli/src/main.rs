@@ -12,6 +12,7 @@ mod files;
 mod history;
 mod output;
 mod owner;
+mod reading;
 mod render;
 mod repository;
 mod state;

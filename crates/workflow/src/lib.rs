@@ -5,6 +5,7 @@
 //! 1. [`source`]: a file and byte spans in it.
 //! 2. [`yaml`]: text to a tree of nodes with spans, duplicate keys refused, aliases expanded within a budget.
 //! 3. [`read`]: node tree to [`template`] tokens, checked against the [`schema`], then to the [`model`].
+//!    [`permissions`] and [`resolve`] are what called workflows are held against and found by.
 //! 4. [`expr`]: the expression language.
 //! 5. [`event`], [`trigger`], [`filter`]: whether an event triggers a workflow.
 //! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
@@ -19,6 +20,7 @@ pub mod filter;
 pub mod inputs;
 pub mod matrix;
 pub mod model;
+pub mod permissions;
 pub mod plan;
 pub mod read;
 pub mod resolve;

@@ -53,6 +53,8 @@ pub struct SourceFile {
     name: Arc<str>,
     text: Arc<str>,
     line_starts: Vec<u32>,
+    /// Where bytes were that are not UTF-8.
+    malformed: Option<Span>,
 }
 
 impl SourceFile {
@@ -64,7 +66,28 @@ impl SourceFile {
         let line_starts = std::iter::once(0)
             .chain(newlines.map(|(offset, _)| u32::try_from(offset + 1).unwrap_or(u32::MAX)))
             .collect();
-        Self { name: name.into(), text, line_starts }
+        Self { name: name.into(), text, line_starts, malformed: None }
+    }
+
+    /// A file called `name` with these bytes. A byte-order mark is left out; bytes that are not UTF-8 are replaced and
+    /// remembered as [`SourceFile::malformed`].
+    #[must_use]
+    pub fn from_bytes(name: impl Into<Arc<str>>, bytes: &[u8]) -> Self {
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::new(name, text),
+            Err(error) => {
+                let start = error.valid_up_to();
+                let span = Span::new(start, start + char::REPLACEMENT_CHARACTER.len_utf8());
+                Self { malformed: Some(span), ..Self::new(name, String::from_utf8_lossy(bytes)) }
+            }
+        }
+    }
+
+    /// The place of the first bytes that are not UTF-8, if there are such: the text has a replacement character there.
+    #[must_use]
+    pub fn malformed(&self) -> Option<Span> {
+        self.malformed
     }
 
     /// The path as given.
@@ -118,6 +141,22 @@ mod tests {
         check("ab\ncd", 99, 2, 3);
         check("ä😀x", 6, 1, 3);
         check("a\r\nb", 3, 2, 1);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_a_place() {
+        let check = |bytes: &[u8], text: &str, malformed: Option<u32>| {
+            let file = SourceFile::from_bytes("f", bytes);
+            assert_eq!(
+                (&**file.text(), file.malformed().map(|span| span.start)),
+                (text, malformed),
+                "{bytes:?}"
+            );
+        };
+        check("ä".as_bytes(), "ä", None);
+        check(b"\xEF\xBB\xBFa", "a", None);
+        check(b"a: \xE4b", "a: \u{fffd}b", Some(3));
+        check(b"\xFF\xFEa\0", "\u{fffd}\u{fffd}a\0", Some(0));
     }
 
     #[test]

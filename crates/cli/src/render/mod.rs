@@ -1,6 +1,8 @@
 //! What people and programs see of a run. Each renderer is a fold of [`run::event::Event`]; none can change a run.
 
+pub(crate) mod diagnostic;
 pub(crate) mod ending;
+pub(crate) mod model;
 pub(crate) mod ndjson;
 pub(crate) mod plain;
 pub(crate) mod style;

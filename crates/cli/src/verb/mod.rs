@@ -1,8 +1,10 @@
 //! What can be asked for: one file for each verb, with its arguments and one function.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod expr;
 pub(crate) mod logs;
+pub(crate) mod parse;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod show;
@@ -17,6 +19,8 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Runs(args) => runs::run(&args, config),
         Verb::Show(args) => show::run(&args, config),
         Verb::Logs(args) => logs::run(&args, config),
+        Verb::Check(args) => check::run(&args, config),
+        Verb::Parse(args) => parse::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
         Verb::Expr(args) => expr::run(&args),
     }

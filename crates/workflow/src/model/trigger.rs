@@ -105,6 +105,8 @@ pub struct CallInput {
 /// A secret of `workflow_call`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallSecret {
+    /// Whether nothing stands behind the name.
+    pub is_bare: bool,
     /// `description`.
     pub description: Option<String>,
     /// `required`.

@@ -10,7 +10,6 @@ mod identifier;
 mod job;
 mod needs;
 mod options;
-mod permissions;
 mod report;
 mod step;
 mod strategy;
@@ -29,7 +28,7 @@ use crate::yaml;
 use report::Report;
 use template::TemplateReader;
 
-pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, PermissionsPolicy, ReadOptions, Strictness};
+pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, ReadOptions, Strictness};
 
 /// Reads a workflow file and the workflows that it calls, as far as they can be found. Never fails: the value is as much
 /// of the model as could be read, which may be run only when there is no error.

@@ -1,5 +1,6 @@
 //! How files are read.
 
+use crate::permissions::PermissionsPolicy;
 use crate::resolve::{ResolveNothing, ResolveWorkflow};
 use crate::yaml;
 
@@ -62,13 +63,4 @@ pub enum Strictness {
     Author,
     /// As GitHub's parser and runner read a file that is about to run: what does not matter to jobs is not looked at.
     Runner,
-}
-
-/// The permissions of a repository's token where a workflow does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PermissionsPolicy {
-    /// To read the contents and packages.
-    LimitedRead,
-    /// To write everything.
-    Write,
 }

@@ -204,6 +204,7 @@ impl Reader<'_, '_> {
 
 fn call_secret(token: &Token) -> CallSecret {
     CallSecret {
+        is_bare: matches!(token.kind, TokenKind::Null),
         description: token
             .entry("description")
             .and_then(|entry| text_of(&entry.value))

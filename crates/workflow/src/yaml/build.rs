@@ -1,9 +1,10 @@
 //! Parser events to nodes. Aliases are expanded by reading the anchored events again, as often as the budget allows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as EventSpan, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as EventSpan, StrInput, Tag};
 
 use super::scalar::{ScalarError, plain, tagged};
 use super::{MAX_EXPANDED_BYTES, MAX_NODES, Node, NodeKind, error};
@@ -12,8 +13,11 @@ use crate::source::{SourceFile, Span};
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
+/// Comments that follow a bracket without a space between, as many as one file may have.
+const MAX_TIGHT_COMMENTS: usize = 16;
+
 pub(super) fn parse(file: &SourceFile, max_depth: usize) -> Result<Node> {
-    let text = file.text().clone();
+    let text = without_tight_comments(file.text(), max_depth);
     let (events, failure) = events(file, &text, max_depth)?;
     let mut builder = Builder {
         file,
@@ -31,21 +35,50 @@ pub(super) fn parse(file: &SourceFile, max_depth: usize) -> Result<Node> {
 
 type Events<'a> = Vec<(Event<'a>, Span)>;
 
+fn parser(text: &str, max_depth: usize) -> Parser<'_, StrInput<'_>> {
+    // The library counts flow and block nesting apart, the builder both together.
+    let options = granit_parser::options! {
+        emit_comments: false,
+        // As GitHub's library reads the last line of a file.
+        block_scalar_eof_without_line_feed: true,
+        flow_nesting_limit: max_depth,
+        block_nesting_limit: max_depth,
+    };
+    Parser::new_from_str_with_options(text, options)
+}
+
+/// The text with blanks for comments such as that of `[a]# b`: YAML wants a space before them, GitHub does not.
+fn without_tight_comments(text: &Arc<str>, max_depth: usize) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(&**text);
+    if !text.contains("]#") && !text.contains("}#") {
+        return text;
+    }
+    for _ in 0..MAX_TIGHT_COMMENTS {
+        let failure = parser(&text, max_depth).find_map(std::result::Result::err);
+        let Some(failure) = failure.filter(|failure| *failure.kind() == ErrorKind::CommentNotSeparated)
+        else {
+            break;
+        };
+        let Some(start) = failure.marker().byte_offset() else { break };
+        let after_bracket = text.get(..start).is_some_and(|before| before.ends_with([']', '}']));
+        if !after_bracket {
+            break;
+        }
+        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        text.to_mut().replace_range(start..end, &" ".repeat(end - start));
+    }
+    text
+}
+
 /// All events of the first document, and the error that ended them early.
 fn events<'a>(
     file: &SourceFile,
     text: &'a str,
     max_depth: usize,
 ) -> Result<(Events<'a>, Option<Box<Diagnostic>>)> {
-    // The library counts flow and block nesting apart, the builder both together.
-    let options = granit_parser::options! {
-        emit_comments: false,
-        flow_nesting_limit: max_depth,
-        block_nesting_limit: max_depth,
-    };
     let mut events = Vec::new();
     let mut documents = 0;
-    for next in Parser::new_from_str_with_options(text, options) {
+    for next in parser(text, max_depth) {
         let (event, span) = match next {
             Ok((event, span)) => {
                 let from = events.last().map_or(0, |(_, span): &(Event<'_>, Span)| span.end);

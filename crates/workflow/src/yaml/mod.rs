@@ -73,6 +73,10 @@ pub fn parse(file: &SourceFile, limits: Limits) -> Result<Node, Box<Diagnostic>>
         let message = format!("the maximum file size of {} bytes has been exceeded", limits.max_file_size);
         return Err(error(file, "max-file-size", None, message));
     }
+    if let Some(span) = file.malformed() {
+        let diagnostic = error(file, "not-utf8", Some(span), "the file is not UTF-8 text");
+        return Err(Box::new(diagnostic.with_help("save it with the encoding UTF-8")));
+    }
     build::parse(file, limits.max_depth.min(HIGHEST_MAX_DEPTH))
 }
 
@@ -197,6 +201,20 @@ mod tests {
         check("\u{feff}a: 1\n", r#"{"a": 1}"#);
         check("a: |\r\n  x\r\n  y\r\nb: 2\r\n", r#"{"a": "x\ny\n", "b": 2}"#);
         check("---\na: 1\n...\n", r#"{"a": 1}"#);
+        check("a: |\n  x", r#"{"a": "x"}"#);
+    }
+
+    #[test]
+    fn comments_may_follow_a_bracket_closely() {
+        check("- [a]#, b ]\n- {c: 1}# ä\n- d#e\n", r#"[["a"], {"c": 1}, "d#e"]"#);
+        check_error("- 'a'# b\n", "yaml-syntax", 1, 6);
+    }
+
+    #[test]
+    fn bytes_of_other_encodings_are_refused() {
+        let file = SourceFile::from_bytes("f", b"a: 1\nname: B\xE4r\n");
+        let diagnostic = parse(&file, Limits::default()).expect_err("Windows-1252");
+        assert_eq!((diagnostic.code, diagnostic.line, diagnostic.column), ("not-utf8", 2, 8));
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! `firedog check`: what is wrong with workflow and action files.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use workflow::diagnostic::{Diagnostic, Severity};
+use workflow::read::{ReadOptions, Strictness, parse, parse_action};
+use workflow::source::SourceFile;
+
+use crate::args::AnswerFormat;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::reading::{self, ReadingArgs};
+use crate::render::diagnostic;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Workflows, or actions when they are named action.yml or action.yaml
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// How the findings are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: AnswerFormat,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
+    let resolver = args.reading.called_workflows();
+    let options = args.reading.options(&resolver, Strictness::Author);
+    let mut all = Vec::new();
+    for path in &args.files {
+        let file = reading::read(path)?;
+        let found = check(path, &file, &options);
+        if args.format == AnswerFormat::Text {
+            for finding in &found {
+                output::to_stderr(&format!("{}\n", diagnostic::to_text(finding, &file, config.stderr)));
+            }
+        }
+        all.extend(found);
+    }
+    if args.format == AnswerFormat::Json {
+        let diagnostics: Vec<_> = all.iter().map(diagnostic::to_json).collect();
+        output::json_to_stdout(&json!({ "diagnostics": diagnostics }))?;
+    } else if !config.quiet {
+        output::to_stderr(&summary(&all, args.files.len()));
+    }
+    let refused = all.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if refused { Exit::Negative } else { Exit::Success })
+}
+
+fn check(path: &Path, file: &SourceFile, options: &ReadOptions<'_>) -> Vec<Diagnostic> {
+    if is_action(path) { parse_action(file, options).diagnostics } else { parse(file, options).diagnostics }
+}
+
+/// Whether the file is an action's metadata, by its name.
+pub(crate) fn is_action(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml")
+}
+
+fn summary(findings: &[Diagnostic], files: usize) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    format!("{}, {} in {}", plural(errors, "error"), plural(warnings, "warning"), plural(files, "file"))
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

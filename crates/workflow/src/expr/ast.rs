@@ -145,12 +145,25 @@ impl Expr {
 
     /// The uses of contexts with the properties that are taken of them.
     pub fn contexts(&self) -> impl Iterator<Item = Reference<'_>> {
-        self.nodes().filter_map(|node| match node.kind() {
+        let uses = self.tree.nodes.iter().any(|(syntax, _)| matches!(syntax, Syntax::Context(_)));
+        let indexed = if uses { self.indexed() } else { Vec::new() };
+        self.nodes().filter_map(move |node| match node.kind() {
             NodeKind::Context(name) => {
-                Some(Reference { context: name, path: node.path(), offset: node.offset() })
+                Some(Reference { context: name, path: node.path(&indexed), offset: node.offset() })
             }
             _ => None,
         })
+    }
+
+    /// For each node the node that indexes it, if there is one.
+    fn indexed(&self) -> Vec<Option<NodeId>> {
+        let mut indexed = vec![None; self.tree.nodes.len()];
+        for (id, (syntax, _)) in self.tree.nodes.iter().enumerate() {
+            if let Syntax::Index(base, _) = syntax {
+                indexed[*base as usize] = Some(id as NodeId);
+            }
+        }
+        indexed
     }
 
     /// The text, when the expression is a literal text and nothing else.
@@ -278,15 +291,13 @@ impl<'a> Node<'a> {
     }
 
     /// The indexes that are applied to this node, from the inside out.
-    fn path(self) -> Vec<Segment<'a>> {
+    fn path(self, indexed: &[Option<NodeId>]) -> Vec<Segment<'a>> {
         let mut path = Vec::new();
-        let mut base = self.id;
-        for id in self.id + 1..self.tree.nodes.len() as NodeId {
-            if let Syntax::Index(inner, index) = self.at(id).syntax()
-                && *inner == base
-            {
+        let mut base = self;
+        while let Some(id) = indexed[base.id as usize] {
+            base = self.at(id);
+            if let Syntax::Index(_, index) = base.syntax() {
                 path.push(Segment::of(self.at(*index)));
-                base = id;
             }
         }
         path

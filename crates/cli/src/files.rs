@@ -15,37 +15,39 @@ const MAX_FILE: u64 = 32 * 1024 * 1024;
 const MAX_WORKFLOWS: usize = 1000;
 
 /// Reads a file of text.
-pub(crate) fn read(path: &Path) -> Result<String, Failure> {
-    read_bounded(path).map_err(|error| {
-        Failure::new(Exit::Usage, error).while_doing(format!("cannot read `{}`", path.display()))
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = read_bytes(path).map_err(|error| unreadable(path, error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        let error = io::Error::new(ErrorKind::InvalidData, format!("it is not UTF-8 at the byte {place}"));
+        unreadable(path, error)
     })
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes")));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        io::Error::new(
-            ErrorKind::InvalidData,
-            format!("it is not UTF-8: the byte at offset {place} is wrong"),
-        )
-    })
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Failure {
+    Failure::new(Exit::Usage, error).while_doing(format!("cannot read `{}`", path.display()))
 }
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, Failure> {
-    serde_json::from_str(&read(path)?).map_err(|error| {
+    serde_json::from_str(&read_text(path)?).map_err(|error| {
         Failure::new(Exit::Usage, error).while_doing(format!("`{}` is not valid JSON", path.display()))
     })
 }
 
-/// A workflow with the name that people gave it.
+/// A workflow or action with the name that people gave it. Text that is not UTF-8 is found by whoever parses it.
 pub(crate) fn read_source(path: &Path) -> Result<SourceFile, Failure> {
-    Ok(SourceFile::new(path.display().to_string(), read(path)?))
+    let bytes = read_bytes(path).map_err(|error| unreadable(path, error))?;
+    Ok(SourceFile::from_bytes(path.display().to_string(), &bytes))
 }
 
 /// The workflows of `root`, named relative to it, in the order of their names. None where there is no such folder.
@@ -71,35 +73,46 @@ pub(crate) fn workflows_of(root: &Path) -> Result<Vec<SourceFile>, Failure> {
     }
     let read_one = |name: PathBuf| {
         let name = folder.join(name);
-        Ok(SourceFile::new(name.display().to_string(), read(&root.join(&name))?))
+        let bytes = read_bytes(&root.join(&name)).map_err(|error| unreadable(&name, error))?;
+        Ok(SourceFile::from_bytes(name.display().to_string(), &bytes))
     };
     names.into_iter().map(read_one).collect()
 }
 
-/// Finds called workflows below ROOT and in the folders that stand for other repositories.
-#[derive(Debug)]
-pub(crate) struct CalledWorkflows {
+/// Finds called workflows: those of the repository in its folder, others where the command line says. References match
+/// without regard to case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CalledWorkflows<'a> {
     /// ROOT.
-    pub(crate) root: PathBuf,
+    pub(crate) root: &'a Path,
+    /// `owner/repository/.github/workflows/x.yml@version` and its file.
+    pub(crate) files: &'a [(String, PathBuf)],
     /// `owner/repository@version` and the repository's folder.
-    pub(crate) repositories: Vec<(String, PathBuf)>,
+    pub(crate) repositories: &'a [(String, PathBuf)],
 }
 
-impl ResolveWorkflow for CalledWorkflows {
-    fn resolve(&self, reference: &WorkflowReference) -> Resolution {
-        let (folder, name) = match &reference.repository {
-            None => (&self.root, reference.path.clone()),
-            Some(at) => {
-                let key = format!("{}/{}@{}", at.owner, at.name, at.version);
-                let mapped = self.repositories.iter().find(|(name, _)| name.eq_ignore_ascii_case(&key));
-                match mapped {
-                    Some((_, folder)) => (folder, reference.to_string()),
-                    None => return Resolution::Unknown,
-                }
-            }
+impl CalledWorkflows<'_> {
+    fn path(&self, reference: &WorkflowReference) -> Option<PathBuf> {
+        let Some(at) = &reference.repository else { return Some(self.root.join(&reference.path)) };
+        let of = |mapped: &[(String, PathBuf)], key: &str| {
+            mapped.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, path)| path.clone())
         };
-        match read_bounded(&folder.join(&reference.path)) {
-            Ok(text) => Resolution::Found(SourceFile::new(name, text)),
+        let repository = format!("{}/{}@{}", at.owner, at.name, at.version);
+        of(self.files, &reference.to_string())
+            .or_else(|| of(self.repositories, &repository).map(|folder| folder.join(&reference.path)))
+    }
+}
+
+impl ResolveWorkflow for CalledWorkflows<'_> {
+    fn resolve(&self, reference: &WorkflowReference) -> Resolution {
+        let Some(path) = self.path(reference) else { return Resolution::Unknown };
+        // A workflow of this repository is named as people know it: by its path.
+        let name = match reference.repository {
+            None => reference.path.clone(),
+            Some(_) => reference.to_string(),
+        };
+        match read_bytes(&path) {
+            Ok(bytes) => Resolution::Found(SourceFile::from_bytes(name, &bytes)),
             Err(_) => Resolution::Missing,
         }
     }
@@ -107,7 +120,7 @@ impl ResolveWorkflow for CalledWorkflows {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, read_json, workflows_of};
+    use super::{read_json, read_text, workflows_of};
     use crate::render::style::Style;
 
     fn text(failure: &crate::failure::Failure) -> String {
@@ -118,13 +131,13 @@ mod tests {
     fn what_cannot_be_read_is_named() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("file");
-        let missing = read(&path).expect_err("there is no file");
+        let missing = read_text(&path).expect_err("there is no file");
         assert!(
             text(&missing).starts_with(&format!("error: cannot read `{}`: No such file", path.display()))
         );
         std::fs::write(&path, b"ab\xff").expect("a file can be written");
-        let broken = read(&path).expect_err("it is not UTF-8");
-        assert!(text(&broken).ends_with("it is not UTF-8: the byte at offset 2 is wrong"), "{broken:?}");
+        let broken = read_text(&path).expect_err("it is not UTF-8");
+        assert!(text(&broken).ends_with("it is not UTF-8 at the byte 2"), "{broken:?}");
         std::fs::write(&path, "{").expect("a file can be written");
         let broken = read_json(&path).expect_err("it is not JSON");
         assert!(text(&broken).contains("is not valid JSON: EOF while parsing"), "{broken:?}");

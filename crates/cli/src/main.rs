@@ -26,7 +26,14 @@ use clap::Parser;
 use crate::args::Arguments;
 use crate::config::Config;
 
+/// The argument with which this program becomes the agent inside a machine.
+const GUEST_AGENT: &str = "guest-agent";
+
 fn main() -> ExitCode {
+    // Before anything else: a machine waits for its agent.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == GUEST_AGENT) {
+        return guest::serve::main();
+    }
     let arguments = Arguments::parse();
     let config = Config::resolve(&arguments.common);
     match verb::run(arguments.verb, &config) {

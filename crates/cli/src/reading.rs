@@ -1,20 +1,12 @@
 //! How workflow files are read: the options that `check`, `parse` and `plan` share, and where called workflows are found.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use workflow::permissions::PermissionsPolicy;
 use workflow::read::{ReadOptions, Strictness};
-use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
-use workflow::source::SourceFile;
 
-use crate::failure::{Exit, Failure};
-
-/// Bytes of a file that are read at most; a larger one is refused for its size by whoever reads its text.
-const MAX_READ: u64 = 64 * 1024 * 1024;
+use crate::files::CalledWorkflows;
 
 /// The options that say how files are read.
 #[derive(clap::Args, Debug)]
@@ -85,9 +77,7 @@ impl ReadingArgs {
 
     /// Where the workflows that files call are found.
     pub(crate) fn called_workflows(&self) -> CalledWorkflows<'_> {
-        let given =
-            self.called.iter().map(|(reference, path)| (reference.to_lowercase(), path.as_path())).collect();
-        CalledWorkflows { root: self.root(), given }
+        CalledWorkflows { root: self.root(), files: &self.called, repositories: &[] }
     }
 
     /// How files are read.
@@ -112,44 +102,6 @@ impl ReadingArgs {
         });
         options
     }
-}
-
-/// Finds called workflows: those of the repository in its folder, others where the command line says.
-#[derive(Debug)]
-pub(crate) struct CalledWorkflows<'a> {
-    root: &'a Path,
-    given: HashMap<String, &'a Path>,
-}
-
-impl ResolveWorkflow for CalledWorkflows<'_> {
-    fn resolve(&self, reference: &WorkflowReference) -> Resolution {
-        let name = reference.to_string();
-        let local = reference.repository.is_none().then(|| self.root.join(&reference.path));
-        let given = self.given.get(&name.to_lowercase()).map(|path| path.to_path_buf());
-        let Some(path) = local.or(given) else { return Resolution::Unknown };
-        match read_bytes(&path) {
-            Ok(bytes) => Resolution::Found({
-                // A workflow of this repository is named as people know it: by its path.
-                let name = if reference.repository.is_none() { reference.path.clone() } else { name };
-                SourceFile::from_bytes(name, &bytes)
-            }),
-            Err(_) => Resolution::Missing,
-        }
-    }
-}
-
-/// Reads a workflow or action file that the command line names. Text that is not UTF-8 is found by whoever parses it.
-pub(crate) fn read(path: &Path) -> Result<SourceFile, Failure> {
-    let bytes = read_bytes(path).map_err(|error| {
-        Failure::new(Exit::Usage, error).while_doing(format!("cannot read `{}`", path.display()))
-    })?;
-    Ok(SourceFile::from_bytes(path.display().to_string(), &bytes))
-}
-
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_READ).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use workflow::source::SourceFile;
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files::read_source;
 use crate::output;
-use crate::reading::{self, ReadingArgs};
+use crate::reading::ReadingArgs;
 use crate::render::diagnostic;
 
 /// Arguments of `check`.
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let options = args.reading.options(&resolver, Strictness::Author);
     let mut all = Vec::new();
     for path in &args.files {
-        let file = reading::read(path)?;
+        let file = read_source(path)?;
         let found = check(path, &file, &options);
         if args.format == AnswerFormat::Text {
             for finding in &found {

@@ -9,8 +9,9 @@ use workflow::read::{Strictness, parse, parse_action};
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files::read_source;
 use crate::output;
-use crate::reading::{self, ReadingArgs};
+use crate::reading::ReadingArgs;
 use crate::render::{diagnostic, model};
 use crate::verb::check::is_action;
 
@@ -30,7 +31,7 @@ pub(crate) struct ParseArgs {
 pub(crate) fn run(args: &ParseArgs, config: &Config) -> Result<Exit, Failure> {
     let resolver = args.reading.called_workflows();
     let options = args.reading.options(&resolver, Strictness::Runner);
-    let file = reading::read(&args.file)?;
+    let file = read_source(&args.file)?;
     let (key, model, findings): (_, Option<Value>, Vec<Diagnostic>) = if is_action(&args.file) {
         let parsed = parse_action(&file, &options);
         let ok = !parsed.has_errors();

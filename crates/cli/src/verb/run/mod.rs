@@ -1,6 +1,7 @@
 //! `firedog run`: workflows run, end to end.
 
 mod args;
+mod prepare;
 mod signal;
 mod values;
 mod watch;

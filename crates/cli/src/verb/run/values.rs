@@ -68,7 +68,7 @@ fn secret_of_stdin(name: &str) -> Result<String, Failure> {
 /// Messages about this file never hold any of its text.
 fn secrets_of_file(file: &Path) -> Result<Vec<(String, String)>, Failure> {
     let shown = file.display();
-    let text = files::read(file)?;
+    let text = files::read_text(file)?;
     let wrong = |problem: String| {
         Failure::usage(format!("the secrets file `{shown}` {problem}"))
             .with_help("it holds one JSON object: {\"NAME\": \"value\", …}")

@@ -1,0 +1,188 @@
+//! From the command line to plans: files, payload and secrets are read once, workflows checked, called ones found.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use indexmap::IndexMap;
+use workflow::diagnostic::{Diagnostic, Severity};
+use workflow::event::{Event, Facts};
+use workflow::expr::{Object, Value};
+use workflow::model::Workflow;
+use workflow::plan::{Plan, Request, RunFacts, Selection, plan};
+use workflow::read::{ReadOptions, Strictness, parse};
+use workflow::source::SourceFile;
+use workflow::trigger::triggers;
+
+use super::args::RunArgs;
+use super::values;
+use crate::failure::{Exit, Failure};
+use crate::files::{self, CalledWorkflows};
+use crate::render::diagnostic::to_text;
+use crate::render::style::Style;
+use crate::repository::{self, Repository};
+
+/// What is to run.
+pub(super) struct Prepared {
+    /// ROOT, absolute.
+    pub(super) root: PathBuf,
+    /// The repository at ROOT.
+    pub(super) repository: Repository,
+    /// One plan for each workflow that the event starts.
+    pub(super) plans: Vec<Plan>,
+    /// How many workflows were looked at.
+    pub(super) considered: usize,
+    /// The `secrets`.
+    pub(super) secrets: Vec<(String, String)>,
+}
+
+/// Reads and plans. Nothing has been started when this fails.
+pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure> {
+    let root = root(args.root.as_deref())?;
+    let asked = repository::ask(&root);
+    let files = match &args.file {
+        Some(file) => vec![files::read_source(file)?],
+        None => files::workflows_of(&root)?,
+    };
+    if files.is_empty() {
+        return Err(Failure::usage(format!(
+            "there is no workflow in `{}`",
+            root.join(".github/workflows").display()
+        ))
+        .with_help("name a workflow's file, or the repository's folder with `--root FOLDER`"));
+    }
+    let payload = values::payload(args.payload.as_deref())?;
+    let secrets =
+        values::secrets(args.secrets_file.as_deref(), &args.secret, &|name| std::env::var(name).ok())?;
+    let repository = asked.answers();
+    let facts = Facts {
+        repository: Some(repository.name.clone()),
+        git_ref: repository.git_ref.clone(),
+        sha: repository.sha.clone(),
+        actor: Some(actor(&repository)),
+        ..Facts::default()
+    };
+    let event = Event::new(&args.event, &Value::from_json(&payload), &facts).with_filled_payload();
+    let resolver = CalledWorkflows { root: &root, files: &[], repositories: &args.action };
+    let planner = Planner { args, style, options: options(&resolver), event: &event };
+    let plans = planner.plans(&files)?;
+    Ok(Prepared { root, repository, plans, considered: files.len(), secrets })
+}
+
+fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let folder = given.unwrap_or(Path::new("."));
+    let cannot = |error| {
+        Failure::new(Exit::Usage, error)
+            .while_doing(format!("cannot use the repository `{}`", folder.display()))
+    };
+    let root = folder.canonicalize().map_err(cannot)?;
+    if root.is_dir() { Ok(root) } else { Err(cannot(std::io::ErrorKind::NotADirectory.into())) }
+}
+
+/// Who starts the run, as a login: GitHub's have no spaces.
+fn actor(repository: &Repository) -> String {
+    let user = repository.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let login: String = user.split_whitespace().collect::<Vec<_>>().join("-");
+    if login.is_empty() { "local".to_owned() } else { login }
+}
+
+fn options<'a>(resolver: &'a CalledWorkflows<'a>) -> ReadOptions<'a> {
+    ReadOptions { background_steps: true, strictness: Strictness::Runner, resolver, ..ReadOptions::default() }
+}
+
+/// Plans the workflows that an event starts.
+struct Planner<'a> {
+    args: &'a RunArgs,
+    style: Style,
+    options: ReadOptions<'a>,
+    event: &'a Event,
+}
+
+impl Planner<'_> {
+    fn plans(&self, files: &[SourceFile]) -> Result<Vec<Plan>, Failure> {
+        let mut started: Vec<(&SourceFile, Workflow)> = Vec::new();
+        let mut refused: Vec<(&SourceFile, Vec<Diagnostic>)> = Vec::new();
+        for file in files {
+            let parsed = parse(file, &self.options);
+            let wrong = parsed.has_errors();
+            // Of a file with mistakes nobody knows whether the event would start it, unless it says so clearly.
+            let starts = parsed.value.as_ref().is_none_or(|workflow| self.starts(workflow));
+            match parsed.value {
+                _ if !starts => {}
+                Some(workflow) if !wrong => started.push((file, workflow)),
+                _ => refused.push((file, parsed.diagnostics)),
+            }
+        }
+        if self.args.file.is_none() {
+            self.keep_selected(&mut started)?;
+        }
+        let mut plans = Vec::new();
+        for (number, (file, workflow)) in started.into_iter().enumerate() {
+            match plan(self.request(number, file, workflow), &self.options) {
+                Ok(plan) => plans.push(plan),
+                Err(diagnostics) => refused.push((file, diagnostics)),
+            }
+        }
+        if refused.is_empty() { Ok(plans) } else { Err(refusal(&refused, self.style)) }
+    }
+
+    /// A workflow that is named runs whether or not its filters match.
+    fn starts(&self, workflow: &Workflow) -> bool {
+        self.args.file.is_some() || triggers(workflow, self.event).is_some()
+    }
+
+    /// Of several workflows, those run that have the selected jobs.
+    fn keep_selected(&self, started: &mut Vec<(&SourceFile, Workflow)>) -> Result<(), Failure> {
+        let wanted = &self.args.job;
+        let known = |id: &String| started.iter().any(|(_, workflow)| workflow.job(id).is_some());
+        if let Some(unknown) = wanted.iter().find(|id| !started.is_empty() && !known(id)) {
+            return Err(Failure::usage(format!(
+                "no workflow that `{}` triggers has a job '{unknown}'",
+                self.event.name
+            ))
+            .with_help("`firedog list` lists the workflows and their jobs"));
+        }
+        started.retain(|(_, workflow)| wanted.iter().all(|id| workflow.job(id).is_some()));
+        Ok(())
+    }
+
+    fn request<'b>(&self, number: usize, file: &'b SourceFile, workflow: Workflow) -> Request<'b> {
+        let mut matrix: IndexMap<String, Vec<String>> = IndexMap::new();
+        for (key, value) in &self.args.matrix {
+            matrix.entry(key.clone()).or_default().push(value.clone());
+        }
+        let vars: Object =
+            self.args.var.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Request {
+            file,
+            workflow,
+            event: self.event.clone(),
+            inputs: self.args.input.clone(),
+            vars: vars.into(),
+            env: self.args.env.clone(),
+            selection: Selection { jobs: self.args.job.clone(), matrix },
+            // GitHub's ids of runs are growing numbers; a run on this machine is always a first attempt.
+            run: RunFacts {
+                run_id: (since.as_millis() + u128::try_from(number).unwrap_or_default()).to_string(),
+                run_number: "1".to_owned(),
+                run_attempt: "1".to_owned(),
+            },
+        }
+    }
+}
+
+/// The failure that shows every error with its place.
+fn refusal(refused: &[(&SourceFile, Vec<Diagnostic>)], style: Style) -> Failure {
+    let names: Vec<_> = refused.iter().map(|(file, _)| format!("`{}`", file.name())).collect();
+    let mut count = 0;
+    let mut notes = Vec::new();
+    for (file, diagnostics) in refused {
+        for error in diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error) {
+            count += 1;
+            notes.push(to_text(error, file, style));
+        }
+    }
+    let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+    let failure = Failure::usage(format!("{errors} in {}: nothing was run", names.join(", ")));
+    notes.into_iter().fold(failure, Failure::with_note)
+}

@@ -3,9 +3,10 @@
 /// When a mistake was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// A symbol that may not stand where it stands.
+    /// A symbol that is none of the language.
     Lexing,
-    /// An unknown name, a wrong number of arguments, an unexpected end, too deep or too long.
+    /// A symbol that may not stand where it stands, an unknown name, a wrong number of arguments, an unexpected end, too
+    /// deep or too long.
     Parsing,
     /// A mistake that shows only with the values.
     Evaluation,

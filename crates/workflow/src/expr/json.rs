@@ -2,10 +2,11 @@
 
 use super::memory::{Counter, Exceeded};
 use super::number::number_to_text;
+use super::relaxed_json;
 use super::value::Value;
 use std::fmt::Write;
 
-/// Reads a JSON document.
+/// Reads a JSON document, or what GitHub's reader takes for one.
 ///
 /// # Errors
 /// GitHub's message and what is wrong with the document.
@@ -14,7 +15,8 @@ pub(crate) fn from_json(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Err(format!("{MESSAGE}: empty input"));
     }
-    serde_json::from_str(text).map_err(|error| format!("{MESSAGE}: {error}"))
+    serde_json::from_str(text)
+        .or_else(|error| relaxed_json::read(text).ok_or_else(|| format!("{MESSAGE}: {error}")))
 }
 
 /// Writes a value as GitHub does: two spaces a level, one entry a line, empty collections on one line.
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn mistakes() {
-        for text in ["", "  ", "{", "abc", "[1", "'a'"] {
+        for text in ["", "  ", "{", "abc", "[1", "'a"] {
             assert!(
                 from_json(text).unwrap_err().starts_with("Error parsing JSON when evaluating fromJson: ")
             );

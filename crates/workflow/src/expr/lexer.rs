@@ -1,4 +1,4 @@
-//! Text to tokens. A token that may not follow the one before it is an unexpected symbol, so that the parser sees only
+//! Text to tokens. A token that may not follow the one before it is marked as misplaced, so that the parser builds only
 //! sequences that it can build.
 
 use super::number::parse_number;
@@ -36,8 +36,10 @@ pub(crate) enum TokenKind {
     Function,
     /// Any other name.
     Context,
-    /// A symbol that may not stand here.
-    Unexpected,
+    /// No token of the language.
+    Malformed,
+    /// A token that may not stand here.
+    Misplaced,
 }
 
 /// An operator.
@@ -110,7 +112,7 @@ impl<'a> Lexer<'a> {
             b'-' | b'+' | b'0'..=b'9' => self.number(),
             _ => self.name(),
         };
-        let kind = if self.admit(kind) { kind } else { TokenKind::Unexpected };
+        let kind = if self.admit(kind) { kind } else { TokenKind::Misplaced };
         self.last = Some(kind);
         Some(Token { kind, start, end: self.at })
     }
@@ -125,7 +127,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         loop {
             match (bytes.get(self.at), bytes.get(self.at + 1)) {
-                (None, _) => return TokenKind::Unexpected,
+                (None, _) => return TokenKind::Malformed,
                 (Some(b'\''), Some(b'\'')) => self.at += 2,
                 (Some(b'\''), _) => {
                     self.at += 1;
@@ -151,7 +153,7 @@ impl<'a> Lexer<'a> {
             _ => {
                 self.at += 1;
                 self.skip_to_boundary(false);
-                return TokenKind::Unexpected;
+                return TokenKind::Malformed;
             }
         };
         self.at += length;
@@ -163,7 +165,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         self.skip_to_boundary(true);
         let number = parse_number(&self.source[start..self.at]);
-        if number.is_nan() { TokenKind::Unexpected } else { TokenKind::Number(number) }
+        if number.is_nan() { TokenKind::Malformed } else { TokenKind::Number(number) }
     }
 
     fn name(&mut self) -> TokenKind {
@@ -172,7 +174,7 @@ impl<'a> Lexer<'a> {
         self.skip_to_boundary(false);
         let name = &self.source[start..self.at];
         if !is_name(name) {
-            return TokenKind::Unexpected;
+            return TokenKind::Malformed;
         }
         if self.last == Some(TokenKind::Dereference) {
             return TokenKind::Property;
@@ -266,7 +268,8 @@ impl<'a> Lexer<'a> {
             | TokenKind::String
             | TokenKind::Function
             | TokenKind::Context => self.operand_may_follow(),
-            TokenKind::Unexpected => false,
+            // The parser ends at these.
+            TokenKind::Malformed | TokenKind::Misplaced => true,
         }
     }
 
@@ -296,17 +299,22 @@ pub(crate) fn is_name(text: &str) -> bool {
 mod tests {
     use super::{Lexer, TokenKind};
 
-    /// The tokens of `source` as texts, up to the first unexpected one, which is marked with `?`.
+    /// The tokens of `source` as texts, up to the first that is malformed, marked with `%`, or misplaced, marked with `?`.
     fn check(source: &str, expected: &str) {
         let mut lexer = Lexer::new(source);
         let mut found = Vec::new();
         while let Some(token) = lexer.next_token() {
             let text = &source[token.start..token.end];
-            if token.kind == TokenKind::Unexpected {
-                found.push(format!("?{text}"));
-                break;
-            }
-            found.push(text.to_owned());
+            let mark = match token.kind {
+                TokenKind::Malformed => '%',
+                TokenKind::Misplaced => '?',
+                _ => {
+                    found.push(text.to_owned());
+                    continue;
+                }
+            };
+            found.push(format!("{mark}{text}"));
+            break;
         }
         assert_eq!(found.join(" "), expected, "{source:?}");
     }
@@ -323,11 +331,11 @@ mod tests {
     #[test]
     fn symbols_that_may_not_stand_where_they_stand() {
         check("a b", "a ?b");
-        check("\"a\"", "?\"a\"");
-        check("a =  b", "a ?=");
-        check("a &b", "a ?&b");
-        check("'open", "?'open");
-        check("1+2", "?1+2");
+        check("\"a\"", "%\"a\"");
+        check("a =  b", "a %=");
+        check("a &b", "a %&b");
+        check("'open", "%'open");
+        check("1+2", "%1+2");
         check("a.1", "a . ?1");
         check("a..b", "a . ?.");
         check("(1]", "( 1 ?]");
@@ -338,6 +346,6 @@ mod tests {
         check("'a'.b", "'a' ?.");
         check("*", "?*");
         check("a !b", "a ?!");
-        check("wörld", "?wörld");
+        check("wörld", "%wörld");
     }
 }

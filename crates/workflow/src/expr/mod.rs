@@ -25,6 +25,7 @@ mod names;
 mod number;
 mod object;
 mod parser;
+mod relaxed_json;
 mod serde;
 pub mod text;
 mod value;

@@ -19,6 +19,7 @@ pub struct Names {
 enum Admitted {
     Any,
     Constant(&'static [&'static str]),
+    Listed(Arc<[&'static str]>),
     Shared(Arc<[Arc<str>]>),
 }
 
@@ -58,7 +59,7 @@ impl Names {
 
     /// The contexts with these names.
     pub(crate) fn of_names(names: impl Iterator<Item = &'static str>) -> Self {
-        Self { contexts: Admitted::Shared(names.map(Arc::from).collect()), ..Self::none() }
+        Self { contexts: Admitted::Listed(names.collect()), ..Self::none() }
     }
 
     /// Also the status functions, in this form.
@@ -80,15 +81,17 @@ impl Names {
         match &self.contexts {
             Admitted::Any => true,
             Admitted::Constant(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
+            Admitted::Listed(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
             Admitted::Shared(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
         }
     }
 
     /// The contexts that are admitted; none when every name is.
     pub fn contexts(&self) -> Option<impl Iterator<Item = &str>> {
-        let (constant, shared): (&[&'static str], &[Arc<str>]) = match &self.contexts {
+        let (constant, shared): (&[&str], &[Arc<str>]) = match &self.contexts {
             Admitted::Any => return None,
             Admitted::Constant(names) => (names, &[]),
+            Admitted::Listed(names) => (names, &[]),
             Admitted::Shared(names) => (&[], names),
         };
         Some(constant.iter().copied().chain(shared.iter().map(|name| &**name)))

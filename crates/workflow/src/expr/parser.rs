@@ -126,7 +126,8 @@ impl<'a> Parser<'a> {
     fn take(&mut self, token: Token) -> Result<(), ExprError> {
         let extent = Extent { start: token.start as u32, end: token.end as u32 };
         match token.kind {
-            TokenKind::Unexpected => return Err(self.error(Stage::Lexing, "Unexpected symbol", token)),
+            TokenKind::Malformed => return Err(self.error(Stage::Lexing, "Unexpected symbol", token)),
+            TokenKind::Misplaced => return Err(self.error(Stage::Parsing, "Unexpected symbol", token)),
             TokenKind::Null => self.leaf(Syntax::Null, token),
             TokenKind::Bool(value) => self.leaf(Syntax::Bool(value), token),
             TokenKind::Number(number) => self.leaf(Syntax::Number(number), token),
@@ -301,7 +302,7 @@ fn unquote(literal: &str) -> Arc<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ExprError, Names, StatusFunctions};
+    use super::super::{ExprError, Names, Stage, StatusFunctions};
     use super::parse;
 
     const NAMES: Names = Names::of(&["github", "a", "b", "c"]).with_status(StatusFunctions::Step);
@@ -352,6 +353,13 @@ mod tests {
         check_error("(a", "Unexpected end of expression: 'a'");
         check_error("toJson(", "Unexpected end of expression: '('");
         check_error("a)", "Unexpected symbol: ')'");
+    }
+
+    #[test]
+    fn stages() {
+        for (source, stage) in [("a $", Stage::Lexing), ("a a", Stage::Parsing), ("d", Stage::Parsing)] {
+            assert_eq!(parse(source, &NAMES).unwrap_err().stage, stage, "{source:?}");
+        }
     }
 
     #[test]

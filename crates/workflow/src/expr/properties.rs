@@ -111,6 +111,15 @@ proptest! {
     }
 
     #[test]
+    fn any_json_is_read_alike_by_the_relaxed_reader(text in "[\\[\\]{}:,'\"a0-9.eE/*\\\\u \n-]{0,24}") {
+        let strict: Result<Value, _> = serde_json::from_str(&text);
+        let relaxed = super::relaxed_json::read(&text);
+        if let Ok(value) = strict {
+            prop_assert_eq!(relaxed, Some(value));
+        }
+    }
+
+    #[test]
     fn nearly_expressions_give_a_value_or_an_error(text in nearly_an_expression()) {
         if let Ok(expr) = parse(&text, &Names::any()) {
             let _ = eval(&expr, &contexts(), &NoHost);

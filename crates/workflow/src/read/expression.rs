@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
-use crate::expr::text::{Text, parse_key};
+use crate::expr::text::{Text, has_expression, parse_key};
 use crate::expr::{Expr, ExprError, Names, Stage, StatusFunctions};
 use crate::schema::Allowed;
 use crate::source::Span;
@@ -19,6 +19,9 @@ pub(crate) enum Scalar {
 
 /// Reads a text; its expressions may use what is allowed.
 pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
+    if !has_expression(text) {
+        return Ok(Scalar::Literal(Arc::from(text)));
+    }
     Ok(match parse_key(text, &names(allowed))? {
         Text::Literal(literal) => Scalar::Literal(Arc::from(literal)),
         Text::Expression(expr) => Scalar::Expression(expr),

@@ -1,0 +1,61 @@
+//! The one task that writes. What queues up while a transaction runs goes into the next one together.
+
+use std::sync::Arc;
+
+use store::{Outcome, RunWrite, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Writes that wait for the present transaction to end.
+const WAITING: usize = 64;
+/// Most writes of one transaction.
+const TOGETHER: usize = 256;
+
+/// The way to the task. It ends with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Committer {
+    requests: mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    write: RunWrite,
+    reply: oneshot::Sender<Result<Outcome, Arc<StoreError>>>,
+}
+
+impl Committer {
+    pub(crate) fn start(store: Store) -> Self {
+        let (requests, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(write(store, waiting));
+        Self { requests }
+    }
+
+    /// Returns when the write is kept, or will never be.
+    pub(crate) async fn commit(&self, write: RunWrite) -> Result<Outcome, Arc<StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.requests.send(Request { write, reply }).await;
+        sent.expect("the committer runs as long as somebody has a way to it");
+        answer.await.expect("the committer answers every request")
+    }
+}
+
+async fn write(store: Store, mut waiting: mpsc::Receiver<Request>) {
+    let mut requests = Vec::new();
+    while waiting.recv_many(&mut requests, TOGETHER).await > 0 {
+        let (writes, replies): (Vec<_>, Vec<_>) =
+            requests.drain(..).map(|request| (request.write, request.reply)).unzip();
+        match store.commit(&writes).await {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    // Whoever does not wait any more does not want to know.
+                    reply.send(Ok(outcome)).ok();
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for reply in replies {
+                    reply.send(Err(error.clone())).ok();
+                }
+            }
+        }
+    }
+}

@@ -61,13 +61,13 @@ pub(crate) enum Request {
 /// A lease on its way to the runner. It is given back if nobody takes it.
 #[derive(Debug)]
 pub(crate) struct Offer {
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
     returned: mpsc::UnboundedSender<LeaseId>,
 }
 
 impl Offer {
     pub(crate) fn take(mut self) -> Lease {
-        self.lease.take().expect("an offer is taken once")
+        *self.lease.take().expect("an offer is taken once")
     }
 }
 
@@ -83,7 +83,7 @@ impl Drop for Offer {
 /// An answer that waits until its turn is kept.
 enum Answer {
     Submitted(oneshot::Sender<Result<(), SubmitError>>),
-    Leased(oneshot::Sender<Result<Option<Offer>, LeaseError>>, Option<Lease>),
+    Leased(oneshot::Sender<Result<Option<Offer>, LeaseError>>, Option<Box<Lease>>),
     Reported(oneshot::Sender<Result<(), ReportError>>, LeaseId, Result<(), ReportError>),
     Cancelled(oneshot::Sender<Result<(), CancelError>>),
     /// Only given when it is kept.
@@ -197,7 +197,7 @@ impl RunTask {
             Request::Lease { job, runner, reply } => {
                 let id = LeaseId(uuid::Uuid::new_v4().to_string());
                 let lease = live.lease(turn, moment, (&job, &runner, id), &self.secrets);
-                pending.answers.push(Answer::Leased(reply, lease));
+                pending.answers.push(Answer::Leased(reply, lease.map(Box::new)));
             }
             Request::Report { lease, first, events, room, reply } => {
                 let done = live.report(turn, moment, &lease, first, events);

@@ -7,7 +7,7 @@
 //!
 //! One buffer and the names of the folders on the way are all that is held in memory.
 
-use globset::{GlobBuilder, GlobMatcher};
+use crate::hash_pattern::{NamePattern, literal};
 use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -27,15 +27,6 @@ pub enum HashError {
     /// A pattern that GitHub refuses.
     #[error("invalid pattern `{0}`: relative pathing `.` and `..` is not allowed")]
     RelativePattern(String),
-    /// A pattern that is no glob.
-    #[error("invalid pattern `{pattern}`")]
-    Pattern {
-        /// The pattern as it was given.
-        pattern: String,
-        /// What is wrong with it.
-        #[source]
-        source: globset::Error,
-    },
     /// The first pattern starts with `--` and is no known option.
     #[error("invalid glob option {0}, available option: '{FOLLOW}'")]
     Option(String),
@@ -85,8 +76,10 @@ pub fn hash_files(root: &Path, patterns: &[String]) -> Result<String, HashError>
         for name in start.strip_prefix(root).unwrap_or(Path::new("")) {
             states = step(&globs, &states, name);
         }
-        if fs::symlink_metadata(&start).is_ok() {
-            walk.visit(&start, &states)?;
+        match fs::symlink_metadata(&start) {
+            Ok(_) => walk.visit(&start, &states)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(HashError::Read { path: start, source }),
         }
     }
     Ok(if walk.files == 0 { String::new() } else { hexadecimal(&walk.hash.finalize()) })
@@ -126,7 +119,7 @@ enum Segment {
     /// `*`
     AnyName,
     Name(OsString),
-    Glob(GlobMatcher),
+    Pattern(NamePattern),
 }
 
 impl Glob {
@@ -150,8 +143,7 @@ impl Glob {
         if names.iter().any(|name| matches!(literal(name).as_deref(), Some("." | ".."))) {
             return Err(HashError::RelativePattern(line.to_owned()));
         }
-        let segments: Vec<Segment> =
-            names.iter().map(|name| segment(name, line)).collect::<Result<_, _>>()?;
+        let segments: Vec<Segment> = names.iter().map(|name| segment(name)).collect();
         let mut search_path = if absolute { PathBuf::from("/") } else { root.to_owned() };
         search_path.extend(names.iter().map_while(|name| literal(name)));
         let folders_only = pattern.ends_with('/');
@@ -168,70 +160,15 @@ impl Glob {
     }
 }
 
-/// The name that a segment stands for, if it stands for one only.
-fn literal(segment: &str) -> Option<String> {
-    let mut name = String::new();
-    let mut rest = segment.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' | '?' => return None,
-            '\\' => name.push(rest.next().unwrap_or('\\')),
-            '[' => match class(rest.as_str()) {
-                None => name.push('['),
-                Some(set) => {
-                    let mut characters = set.chars();
-                    let (Some(single), None) = (characters.next(), characters.next()) else { return None };
-                    name.push(single);
-                    rest = rest.as_str()[set.len() + 1..].chars();
-                }
-            },
-            _ => name.push(c),
-        }
-    }
-    Some(name)
-}
-
-/// What stands between `[` and `]`, if the class is closed and not empty.
-fn class(rest: &str) -> Option<&str> {
-    let end = rest.find(']')?;
-    (end > 0).then(|| &rest[..end])
-}
-
-fn segment(name: &str, line: &str) -> Result<Segment, HashError> {
+fn segment(name: &str) -> Segment {
     match name {
-        "**" => return Ok(Segment::AnyNames),
-        "*" => return Ok(Segment::AnyName),
-        _ => {}
+        "**" => Segment::AnyNames,
+        "*" => Segment::AnyName,
+        _ => match literal(name) {
+            Some(name) => Segment::Name(name.into()),
+            None => Segment::Pattern(NamePattern::new(name)),
+        },
     }
-    if let Some(name) = literal(name) {
-        return Ok(Segment::Name(name.into()));
-    }
-    let glob = GlobBuilder::new(&plain(name)).literal_separator(true).backslash_escape(true).build();
-    glob.map(|glob| Segment::Glob(glob.compile_matcher()))
-        .map_err(|source| HashError::Pattern { pattern: line.to_owned(), source })
-}
-
-/// A segment in the syntax of `globset`: braces and classes that are not closed are ordinary characters.
-fn plain(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    let mut rest = name.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '{' | '}' => text.extend(['\\', c]),
-            '*' if text.ends_with('*') => {}
-            '\\' => text.extend(['\\', rest.next().unwrap_or('\\')]),
-            '[' => match class(rest.as_str()) {
-                None => text.push_str("\\["),
-                Some(set) => {
-                    text.extend(['[', ']']);
-                    text.insert_str(text.len() - 1, set);
-                    rest = rest.as_str()[set.len() + 1..].chars();
-                }
-            },
-            _ => text.push(c),
-        }
-    }
-    text
 }
 
 /// Where to start: the folders that the patterns name, without those below another.
@@ -289,7 +226,7 @@ fn step_where(globs: &[Glob], states: &States, name: &OsStr, moves: impl Fn(&Glo
                     Segment::AnyNames => next[place] = true,
                     Segment::AnyName => next[place + 1] = true,
                     Segment::Name(wanted) => next[place + 1] |= wanted == name,
-                    Segment::Glob(matcher) => next[place + 1] |= matcher.is_match(name),
+                    Segment::Pattern(pattern) => next[place + 1] |= pattern.matches(&name.to_string_lossy()),
                 }
             }
             skip_any(&glob.segments, &mut next);

@@ -15,6 +15,7 @@ mod exec;
 mod files;
 pub mod frame;
 pub mod hash;
+mod hash_pattern;
 mod output;
 pub mod protocol;
 mod reaper;

@@ -1,0 +1,282 @@
+//! From the text of `uses` to an action whose metadata is known.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use machine::Place;
+use workflow::model::Action;
+use workflow::read::{ReadOptions, parse_action};
+use workflow::source::SourceFile;
+
+use crate::job::{Fatal, Job};
+use crate::process::not_lost;
+
+/// The largest metadata file, in bytes.
+const MAX_METADATA: u64 = 1024 * 1024;
+
+/// What `uses` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// `./path`: a folder of the workspace.
+    Local(String),
+    /// `OWNER/REPO[/path]@REF`.
+    Repository {
+        /// `OWNER/REPO`.
+        name: String,
+        /// The folder of the action in the repository; empty for the repository itself.
+        path: String,
+        /// The branch, tag or commit.
+        version: String,
+    },
+    /// `docker://image`.
+    Docker(String),
+    /// None of these.
+    Unknown(String),
+}
+
+impl Reference {
+    /// Reads the text of `uses`.
+    pub(crate) fn parse(uses: &str) -> Self {
+        let unknown = || Self::Unknown(uses.to_owned());
+        if let Some(image) = uses.strip_prefix("docker://") {
+            return Self::Docker(image.to_owned());
+        }
+        if uses.starts_with("./") || uses.starts_with(".\\") {
+            return Self::Local(uses[2..].replace('\\', "/").trim_matches('/').to_owned());
+        }
+        let Some((path, version)) = uses.split_once('@') else { return unknown() };
+        let mut parts = path.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(owner), Some(repository), path)
+                if !owner.is_empty() && !repository.is_empty() && !version.is_empty() =>
+            {
+                Self::Repository {
+                    name: format!("{owner}/{repository}"),
+                    path: path.unwrap_or_default().trim_matches('/').to_owned(),
+                    version: version.to_owned(),
+                }
+            }
+            _ => unknown(),
+        }
+    }
+}
+
+/// An action whose metadata is known.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) action: Action,
+    /// Its folder in the machine.
+    pub(crate) folder: String,
+    /// Where the repository is on the host, and where it belongs in the machine; none for a local action.
+    pub(crate) repository: Option<Repository>,
+}
+
+/// The repository of an action.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    source: PathBuf,
+    destination: String,
+}
+
+/// Why an action cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// Nobody said where its repository is.
+    #[error(
+        "the action `{0}@{1}` is not on this machine, and nothing is downloaded; say where it is with `--action {0}@{1}=FOLDER`"
+    )]
+    Unmapped(String, String),
+    /// There is no metadata in its folder.
+    #[error(
+        "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{0}'. Did you forget to run actions/checkout before running your local action?"
+    )]
+    NoMetadata(String),
+    /// It runs in a container.
+    #[error("the action `{0}` runs in a container, and this runner has no container engine")]
+    Container(String),
+    /// Its metadata is wrong.
+    #[error("the action's metadata `{file}` cannot be used: {message}")]
+    Metadata {
+        /// The file.
+        file: String,
+        /// The first mistakes.
+        message: String,
+    },
+    /// A file of it cannot be read.
+    #[error("{0}")]
+    Read(String),
+    /// The text is no reference.
+    #[error("Expected format {{org}}/{{repo}}[/path]@ref. Actual '{0}'")]
+    Reference(String),
+}
+
+/// Finds an action and reads its metadata. A local one is read as it is in the workspace now.
+pub(crate) async fn load(job: &Job, reference: &Reference) -> Result<Result<Arc<Loaded>, LoadError>, Fatal> {
+    match reference {
+        Reference::Local(path) => load_local(job, path).await,
+        Reference::Repository { name, path, version } => Ok(load_repository(job, name, path, version)),
+        Reference::Docker(image) => Ok(Err(LoadError::Container(format!("docker://{image}")))),
+        Reference::Unknown(uses) => Ok(Err(LoadError::Reference(uses.clone()))),
+    }
+}
+
+async fn load_local(job: &Job, path: &str) -> Result<Result<Arc<Loaded>, LoadError>, Fatal> {
+    let folder = job.in_workspace(path);
+    let files = ["action.yml", "action.yaml", "Dockerfile"].map(|name| format!("{folder}/{name}"));
+    let contents = match job.machine.read_files(files.to_vec(), MAX_METADATA).await {
+        Ok(contents) => contents,
+        Err(error) => {
+            return not_lost::<()>(Err(error))
+                .map(|message| Err(LoadError::Read(message.unwrap_or_default())));
+        }
+    };
+    let shown = format!("./{path}");
+    let found = files.iter().zip(contents).find_map(|(file, content)| content.map(|content| (file, content)));
+    let Some((file, content)) = found else { return Ok(Err(LoadError::NoMetadata(folder))) };
+    if file.ends_with("Dockerfile") {
+        return Ok(Err(LoadError::Container(shown)));
+    }
+    Ok(parse(file, &content).map(|action| Arc::new(Loaded { action, folder, repository: None })))
+}
+
+/// Finds an action of another repository; its files are put into the machine when it first runs.
+pub(crate) fn load_repository(
+    job: &Job,
+    name: &str,
+    path: &str,
+    version: &str,
+) -> Result<Arc<Loaded>, LoadError> {
+    let key = format!("{name}/{path}@{version}");
+    let mut known = job.actions.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loaded) = known.get(&key) {
+        return Ok(Arc::clone(loaded));
+    }
+    let unmapped = || LoadError::Unmapped(name.to_owned(), version.to_owned());
+    let source = job.options.actions.folder(name, version).ok_or_else(unmapped)?.clone();
+    let folder_on_host = source.join(path);
+    let (file, content) = read_metadata(&folder_on_host, &format!("{name}/{path}@{version}"))?;
+    let action = parse(&file.to_string_lossy(), &content)?;
+    let destination = format!("{}/{name}/{version}", job.machine.path(Place::Actions));
+    let folder = if path.is_empty() { destination.clone() } else { format!("{destination}/{path}") };
+    let repository = Repository { name: name.to_owned(), version: version.to_owned(), source, destination };
+    let loaded = Arc::new(Loaded { action, folder, repository: Some(repository) });
+    known.insert(key, Arc::clone(&loaded));
+    Ok(loaded)
+}
+
+fn read_metadata(folder: &Path, shown: &str) -> Result<(PathBuf, Vec<u8>), LoadError> {
+    for name in ["action.yml", "action.yaml"] {
+        let file = folder.join(name);
+        match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.len() > MAX_METADATA => {
+                return Err(LoadError::Read(format!(
+                    "`{}` has more than {MAX_METADATA} bytes",
+                    file.display()
+                )));
+            }
+            Ok(_) => {
+                let content = std::fs::read(&file)
+                    .map_err(|error| LoadError::Read(format!("cannot read `{}`: {error}", file.display())))?;
+                return Ok((file, content));
+            }
+            Err(_) => {}
+        }
+    }
+    if folder.join("Dockerfile").exists() {
+        return Err(LoadError::Container(shown.to_owned()));
+    }
+    Err(LoadError::NoMetadata(folder.display().to_string()))
+}
+
+fn parse(file: &str, content: &[u8]) -> Result<Action, LoadError> {
+    let text = crate::files::decode(content);
+    let parsed = parse_action(&SourceFile::new(file, text), &ReadOptions::default());
+    let mistakes: Vec<String> = parsed
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == workflow::diagnostic::Severity::Error)
+        .take(3)
+        .map(|mistake| format!("{} (line {}, column {})", mistake.message, mistake.line, mistake.column))
+        .collect();
+    match parsed.value {
+        Some(action) if mistakes.is_empty() => Ok(action),
+        _ => Err(LoadError::Metadata { file: file.to_owned(), message: mistakes.join("; ") }),
+    }
+}
+
+/// Puts the files of an action's repository into the machine, once a job.
+pub(crate) async fn install(job: &Job, loaded: &Loaded) -> Result<Option<String>, Fatal> {
+    let Some(repository) = &loaded.repository else { return Ok(None) };
+    let mut installed = job.installed.lock().await;
+    if installed.contains(&repository.destination) {
+        return Ok(None);
+    }
+    let failed = put_folder(job, &repository.source, None, &repository.destination).await?;
+    if failed.is_none() {
+        installed.insert(repository.destination.clone());
+    }
+    Ok(failed)
+}
+
+/// Copies a folder of the host, or only `entries` of it, into the machine. `Some` is what went wrong.
+pub(crate) async fn put_folder(
+    job: &Job,
+    source: &Path,
+    entries: Option<Arc<Vec<PathBuf>>>,
+    destination: &str,
+) -> Result<Option<String>, Fatal> {
+    let (reader, writer) = match std::io::pipe() {
+        Ok(pipe) => pipe,
+        Err(error) => return Ok(Some(format!("cannot make a pipe: {error}"))),
+    };
+    let folder = source.to_owned();
+    let packing =
+        tokio::task::spawn_blocking(move || pack(&folder, entries.as_deref().map(Vec::as_slice), writer));
+    let put = job.machine.put(destination.to_owned(), reader).await;
+    let packed = packing.await.expect("packing a folder does not panic");
+    if let Some(failed) = not_lost(put)? {
+        return Ok(Some(failed));
+    }
+    Ok(packed.err().map(|error| format!("cannot copy `{}` into the machine: {error}", source.display())))
+}
+
+fn pack(folder: &Path, entries: Option<&[PathBuf]>, writer: std::io::PipeWriter) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(std::io::BufWriter::with_capacity(64 * 1024, writer));
+    archive.follow_symlinks(false);
+    match entries {
+        None => archive.append_dir_all(".", folder)?,
+        Some(entries) => {
+            for entry in entries {
+                archive.append_path_with_name(folder.join(entry), entry)?;
+            }
+        }
+    }
+    archive.into_inner()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reference;
+
+    fn check(uses: &str, expected: Reference) {
+        assert_eq!(Reference::parse(uses), expected, "{uses}");
+    }
+
+    fn repository(name: &str, path: &str, version: &str) -> Reference {
+        Reference::Repository { name: name.into(), path: path.into(), version: version.into() }
+    }
+
+    #[test]
+    fn references_are_told_apart() {
+        check("./a/b/", Reference::Local("a/b".into()));
+        check("./", Reference::Local(String::new()));
+        check("docker://alpine:3", Reference::Docker("alpine:3".into()));
+        check("owner/repo@v1", repository("owner/repo", "", "v1"));
+        check("owner/repo/a/b@feature/x", repository("owner/repo", "a/b", "feature/x"));
+        check("owner@v1", Reference::Unknown("owner@v1".into()));
+        check("owner/repo", Reference::Unknown("owner/repo".into()));
+    }
+}

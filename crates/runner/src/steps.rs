@@ -1,0 +1,291 @@
+//! The steps of a job in their order: pre, main, post.
+
+use std::sync::{Arc, PoisonError};
+
+use indexmap::IndexMap;
+use run::event::{JobEvent, Phase};
+use run::status::Conclusion;
+use workflow::expr::{Contexts, JobStatus};
+use workflow::model::{ActionRuns, Step, StepKind};
+use workflow::template::TokenKind;
+
+use crate::action::{run_phase, with_pre};
+use crate::background::{Background, Work};
+use crate::cancel::Stop;
+use crate::context::StepsContext;
+use crate::environment::Globals;
+use crate::job::{Fatal, Job, Post};
+use crate::step::{self, End, Frame, Ready};
+
+/// What is going on in a job.
+pub(crate) struct Progress {
+    pub(crate) job: Arc<Job>,
+    pub(crate) steps: StepsContext,
+    /// The names of the steps that have begun, for their posts.
+    names: Vec<(u32, String)>,
+}
+
+/// Runs all steps. The contexts of the end are returned, for the job's outputs.
+pub(crate) async fn run(job: &Arc<Job>, globals: &mut Globals) -> Result<Contexts, Fatal> {
+    let mut progress = Progress { job: Arc::clone(job), steps: StepsContext::default(), names: Vec::new() };
+    let mut background = Background::default();
+    let result = progress.run_all(globals, &mut background).await;
+    background.end().await;
+    result?;
+    let mut contexts = job.contexts.clone();
+    contexts.set("steps", progress.steps.value());
+    contexts.set("job", job.job_context());
+    contexts.set("env", globals.context(&IndexMap::new()));
+    Ok(contexts)
+}
+
+impl Progress {
+    async fn run_all(&mut self, globals: &mut Globals, background: &mut Background) -> Result<(), Fatal> {
+        let job = Arc::clone(&self.job);
+        for (index, step) in (0..).zip(&job.spec.definition.steps) {
+            self.run_pre(index, step, globals).await?;
+        }
+        for (index, step) in (0..).zip(&job.spec.definition.steps) {
+            if self.is_over() {
+                break;
+            }
+            match &step.kind {
+                StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => {
+                    background.control(self, index, step, globals).await?;
+                }
+                StepKind::Run { .. } | StepKind::Uses { .. } => {
+                    self.run_main(index, step, globals, background).await?;
+                }
+            }
+        }
+        background.finish(self, globals).await?;
+        self.run_posts(globals).await
+    }
+
+    fn is_over(&self) -> bool {
+        *self.job.stop.borrow() == Stop::Now
+    }
+
+    async fn run_main(
+        &mut self,
+        index: u32,
+        step: &Step,
+        globals: &mut Globals,
+        background: &mut Background,
+    ) -> Result<(), Fatal> {
+        let job = Arc::clone(&self.job);
+        let frame = Frame::top(&job, index);
+        let prepared = step::prepare(&job, step, &frame, self.steps.value(), job.status(), globals).await;
+        let ready = match prepared {
+            Ok(ready) => ready,
+            Err(error) => {
+                let name = step::name(&job, step, &frame.contexts).await;
+                let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Main };
+                shown.started(&job).await?;
+                return self.ended(step, shown, End::failed(error), Conclusion::Failure).await;
+            }
+        };
+        let name = step::name(&job, step, &ready.contexts).await;
+        self.names.push((index, name.clone()));
+        let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Main };
+        let holds = step::condition(&job, step, &ready, job.status()).await;
+        if matches!(holds, Ok(true)) && is_background(step) {
+            let work = Work { job, step: step.clone(), frame, ready, shown };
+            background.start(work, globals.fork());
+            return Ok(());
+        }
+        shown.started(&job).await?;
+        let (end, conclusion) = match holds {
+            Ok(true) => run_timed(&job, step, frame, &ready, &shown.name, globals).await?,
+            Ok(false) => (End::new(Conclusion::Skipped), Conclusion::Skipped),
+            Err(error) => (End::failed(error), Conclusion::Failure),
+        };
+        self.ended(step, shown, end, conclusion).await
+    }
+
+    /// Takes in how the main part of a step ended, and reports it.
+    pub(crate) async fn ended(
+        &mut self,
+        step: &Step,
+        shown: Shown,
+        end: End,
+        conclusion: Conclusion,
+    ) -> Result<(), Fatal> {
+        self.count(step, &end, conclusion);
+        shown.finished(&self.job, end, conclusion).await
+    }
+
+    /// Takes in how the main part of a step ended.
+    pub(crate) fn count(&mut self, step: &Step, end: &End, conclusion: Conclusion) {
+        if !step.generated_id {
+            self.steps.set(&step.id, &end.outputs, end.outcome, conclusion);
+        }
+        if conclusion == Conclusion::Failure {
+            self.job.fail();
+        }
+    }
+
+    /// Runs the `pre` of a step's action, where it has one.
+    async fn run_pre(&mut self, index: u32, step: &Step, globals: &mut Globals) -> Result<(), Fatal> {
+        let job = Arc::clone(&self.job);
+        let StepKind::Uses { with, .. } = &step.kind else { return Ok(()) };
+        let Some(loaded) = with_pre(&job, step, 0) else { return Ok(()) };
+        if self.is_over() {
+            return Ok(());
+        }
+        let mut step = step.clone();
+        step.condition = match &loaded.action.runs {
+            ActionRuns::Node { pre_if, .. } => pre_if.clone(),
+            _ => step::always(),
+        };
+        let frame = Frame::top(&job, index);
+        let prepared = step::prepare(&job, &step, &frame, self.steps.value(), job.status(), globals).await;
+        let contexts = prepared.as_ref().map_or(&frame.contexts, |ready| &ready.contexts);
+        let name = format!("Pre {}", step::name(&job, &step, contexts).await);
+        let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Pre };
+        shown.started(&job).await?;
+        let end = match prepared {
+            Ok(ready) => match step::condition(&job, &step, &ready, job.status()).await {
+                Ok(true) => {
+                    run_phase(&job, &step, &loaded, with.as_ref(), &frame, &ready, Phase::Pre, globals)
+                        .await?
+                }
+                Ok(false) => End::new(Conclusion::Skipped),
+                Err(error) => End::failed(error),
+            },
+            Err(error) => End::failed(error),
+        };
+        self.phase_ended(shown, end).await
+    }
+
+    async fn phase_ended(&mut self, shown: Shown, end: End) -> Result<(), Fatal> {
+        if end.outcome == Conclusion::Failure {
+            self.job.fail();
+        }
+        let conclusion = end.outcome;
+        shown.finished(&self.job, End { outputs: IndexMap::new(), ..end }, conclusion).await
+    }
+
+    /// Runs the posts of the actions that have begun, the last first; those of one top-level step are one phase.
+    async fn run_posts(&mut self, globals: &mut Globals) -> Result<(), Fatal> {
+        let mut posts = std::mem::take(&mut *self.job.posts.lock().unwrap_or_else(PoisonError::into_inner));
+        while let Some(last) = posts.last() {
+            if self.is_over() {
+                break;
+            }
+            let top = last.frame.step;
+            let (group, others): (Vec<Post>, Vec<Post>) =
+                posts.into_iter().partition(|post| post.frame.step == top);
+            posts = others;
+            self.run_post_group(top, group, globals).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_post_group(
+        &mut self,
+        top: u32,
+        group: Vec<Post>,
+        globals: &mut Globals,
+    ) -> Result<(), Fatal> {
+        let job = Arc::clone(&self.job);
+        let name = self.names.iter().find(|(step, _)| *step == top).map_or("", |(_, name)| name.as_str());
+        let id = job.spec.definition.steps[top as usize].id.clone();
+        let shown = Shown { step: top, id, name: format!("Post {name}"), phase: Phase::Post };
+        shown.started(&job).await?;
+        let mut all = End::new(Conclusion::Skipped);
+        for post in group.into_iter().rev() {
+            let end = self.run_post(&post, globals).await?;
+            match (all.outcome, end.outcome) {
+                (_, Conclusion::Failure | Conclusion::Cancelled) => all = end,
+                (Conclusion::Skipped, Conclusion::Success) => all.outcome = Conclusion::Success,
+                _ => {}
+            }
+        }
+        self.phase_ended(shown, all).await
+    }
+
+    async fn run_post(&mut self, post: &Post, globals: &mut Globals) -> Result<End, Fatal> {
+        let job = Arc::clone(&self.job);
+        let steps = if post.frame.depth == 0 { self.steps.value() } else { post.steps.clone() };
+        let ready = match step::prepare(&job, &post.step, &post.frame, steps, job.status(), globals).await {
+            Ok(ready) => ready,
+            Err(error) => return Ok(End::failed(error)),
+        };
+        let StepKind::Uses { with, .. } = &post.step.kind else { return Ok(End::new(Conclusion::Skipped)) };
+        match step::condition(&job, &post.step, &ready, job.status()).await {
+            Ok(true) => {
+                let mut frame = post.frame.clone();
+                frame.stop.deadline = None;
+                run_phase(&job, &post.step, &post.loaded, with.as_ref(), &frame, &ready, Phase::Post, globals)
+                    .await
+            }
+            Ok(false) => Ok(End::new(Conclusion::Skipped)),
+            Err(error) => Ok(End::failed(error)),
+        }
+    }
+}
+
+fn is_background(step: &Step) -> bool {
+    step.background.as_ref().is_some_and(|token| matches!(token.kind, TokenKind::Bool(true)))
+}
+
+/// Runs the main part of a step within its time, and what counts of it.
+pub(crate) async fn run_timed(
+    job: &Arc<Job>,
+    step: &Step,
+    mut frame: Frame,
+    ready: &Ready,
+    name: &str,
+    globals: &mut Globals,
+) -> Result<(End, Conclusion), Fatal> {
+    let minutes = step::limit_time(job, step, ready, &mut frame).await?;
+    let mut end = match step::execute(job, step, &frame, ready, globals).await {
+        Ok(end) => end,
+        Err(Fatal::Machine(reason)) => {
+            // The step is reported with the reason before the job ends for it.
+            job.fail();
+            let end = End::failed(reason.clone());
+            let shown =
+                Shown { step: frame.step, id: step.id.clone(), name: name.to_owned(), phase: Phase::Main };
+            shown.finished(job, end, Conclusion::Failure).await?;
+            return Err(Fatal::Machine(reason));
+        }
+        Err(fatal) => return Err(fatal),
+    };
+    if let Some(minutes) = minutes.filter(|_| end.timed_out) {
+        end.error = Some(format!("The action '{name}' has timed out after {minutes} minutes."));
+    }
+    if job.status() == JobStatus::Cancelled && end.outcome == Conclusion::Cancelled {
+        end.error.get_or_insert_with(|| "The operation was canceled.".to_owned());
+    }
+    let conclusion = step::conclude(job, step, &frame, ready, &end).await?;
+    Ok((end, conclusion))
+}
+
+/// A phase of a top-level step, as events name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) step: u32,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) phase: Phase,
+}
+
+impl Shown {
+    pub(crate) async fn started(&self, job: &Job) -> Result<(), Fatal> {
+        let Self { step, id, name, phase } = self.clone();
+        Ok(job.sink.send(JobEvent::StepStarted { step, id, name, phase }).await?)
+    }
+
+    pub(crate) async fn finished(self, job: &Job, end: End, conclusion: Conclusion) -> Result<(), Fatal> {
+        let Self { step, id, name, phase } = self;
+        let mask = |text: String| job.masker.mask(&text);
+        let outputs = end.outputs.into_iter().map(|(name, value)| (mask(name), mask(value))).collect();
+        let error = end.error.map(mask).filter(|_| end.outcome != Conclusion::Success);
+        let (outcome, exit_code) = (end.outcome, end.exit_code);
+        let event =
+            JobEvent::StepFinished { step, id, name, phase, outcome, conclusion, outputs, exit_code, error };
+        Ok(job.sink.send(event).await?)
+    }
+}

@@ -9,26 +9,32 @@ use std::path::{Component, Path, PathBuf};
 use crate::backend::BootError;
 use crate::spec::{Content, MachineSpec, Place};
 
-/// Makes the folders of all places below `scratch` that are the machine's own, and copies into them what belongs there.
-pub(crate) async fn prepare(spec: &MachineSpec, scratch: &Path) -> Result<(), BootError> {
+/// Makes the folders of all places below `scratch`.
+pub(crate) fn make(scratch: &Path) -> Result<(), BootError> {
+    Place::ALL.into_iter().try_for_each(|place| {
+        let folder = scratch.join(place.folder_name());
+        fs::create_dir(&folder).map_err(|source| BootError::Scratch { path: folder, source })
+    })
+}
+
+/// Copies into the folders below `scratch` what they begin with.
+pub(crate) async fn copy(spec: &MachineSpec, scratch: &Path) -> Result<(), BootError> {
     let mut copies = Vec::new();
     for place in Place::ALL {
-        let folder = scratch.join(place.folder_name());
-        fs::create_dir(&folder).map_err(|source| BootError::Scratch { path: folder.clone(), source })?;
         if let Content::Copy { root, entries } = spec.content(place) {
-            copies.push((root.clone(), entries.clone(), folder));
+            copies.push((root.clone(), entries.clone(), scratch.join(place.folder_name())));
         }
     }
     if copies.is_empty() {
         return Ok(());
     }
     let copying = tokio::task::spawn_blocking(move || {
-        copies.iter().try_for_each(|(root, entries, folder)| copy(root, entries, folder))
+        copies.iter().try_for_each(|(root, entries, folder)| copy_all(root, entries, folder))
     });
     copying.await.expect("copying files does not panic")
 }
 
-fn copy(root: &Path, entries: &[PathBuf], destination: &Path) -> Result<(), BootError> {
+fn copy_all(root: &Path, entries: &[PathBuf], destination: &Path) -> Result<(), BootError> {
     let mut made = HashSet::from([destination.to_owned()]);
     entries.iter().try_for_each(|entry| {
         let from = root.join(entry);

@@ -30,7 +30,8 @@ impl Backend for Host {
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
             let scratch = create_scratch(spec)?;
-            folders::prepare(spec, scratch.path()).await?;
+            folders::make(scratch.path())?;
+            folders::copy(spec, scratch.path()).await?;
             let mut command = Command::new(&spec.agent.program);
             command.args(&spec.agent.arguments).env_clear().current_dir("/").stdout(Stdio::null());
             let started = Started::start(command, scratch).await?;

@@ -5,6 +5,7 @@
 //!
 //! * [`spec`]: what a machine is to be. [`backend`]: the seam between the two halves.
 //! * [`host`]: plain processes, no isolation.
+//! * [`namespace`]: bubblewrap, namespaces, seccomp.
 //! * [`scratch`]: the folders that machines leave on the host, and their removal.
 //!
 //! Invariants: nothing here reads the caller's environment or home by itself, both come in the specification; a machine
@@ -16,6 +17,7 @@ mod connection;
 mod folders;
 pub mod host;
 mod machine;
+pub mod namespace;
 mod process;
 pub mod scratch;
 mod spawn;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use machine::namespace::Namespace;
 use machine::{
     AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
     Process, Stdin,
@@ -56,7 +57,18 @@ pub(crate) async fn run(machine: &Machine, script: &str) -> (String, ExitStatus)
     (String::from_utf8_lossy(&output).into_owned(), status)
 }
 
-/// The backends to test.
+/// The backends that this host has; says which are missing.
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
-    vec![Box::new(machine::host::Host)]
+    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(machine::host::Host)];
+    match namespace() {
+        Some(namespace) => backends.push(Box::new(namespace)),
+        None => eprintln!("skipped: no bwrap"),
+    }
+    backends
+}
+
+/// The namespace backend, where this host has it.
+pub(crate) fn namespace() -> Option<Namespace> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Namespace::find(&std::env::split_paths(&path).collect::<Vec<_>>())
 }

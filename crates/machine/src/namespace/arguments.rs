@@ -1,0 +1,291 @@
+//! Bubblewrap's command line for a machine.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::tools::{Tools, is_visible};
+use super::{HOME, path_of};
+use crate::spec::{Content, MachineSpec, Network, Place};
+
+/// Where the agent's executable is inside.
+pub(super) const AGENT: &str = "/run/firedog/agent";
+
+/// Where the originals of pyenv's shims are inside; the shims' own folder holds links to them and is writable, because
+/// `pyenv rehash` fails when it is not.
+const PYENV_SHIMS: &str = "/run/firedog/pyenv-shims";
+
+/// Where Go finds modules that the caller has downloaded.
+const GO_MODULES: &str = "/run/firedog/go-modules";
+
+/// Cargo's home inside: writable, with the caller's registry in it.
+const CARGO_HOME: &str = "/home/runner/.cargo";
+
+/// Folders at the root that are links on some systems and folders on others.
+const ROOT_FOLDERS: [&str; 7] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libo32"];
+
+/// Parts of `/var` that installed programs read.
+const VARIABLE_DATA: [&str; 8] = [
+    "/var/lib/dpkg",
+    "/var/lib/apt/lists",
+    "/var/lib/gems",
+    "/var/lib/ghc",
+    "/var/lib/texmf",
+    "/var/lib/rpm",
+    "/var/cache/fontconfig",
+    "/var/cache/apt/archives",
+];
+
+/// What programs learn about processors; nothing else of `/sys`.
+const SYSTEM_FACTS: [&str; 2] = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
+
+/// Secrets of the system that a caller with rights could read.
+const SECRETS: [&str; 19] = [
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/krb5.keytab",
+    "/etc/ssl/private",
+    "/etc/pki/tls/private",
+    "/etc/letsencrypt",
+    "/etc/wireguard",
+    "/etc/openvpn",
+    "/etc/NetworkManager/system-connections",
+    "/etc/kubernetes",
+    "/etc/rancher",
+    "/etc/docker",
+    "/etc/polkit-1",
+    "/etc/ppp",
+    "/etc/security/opasswd",
+];
+
+/// Variables about language, time and tool behaviour that are the same inside.
+const PASSED: [&str; 6] = ["LANG", "LANGUAGE", "LC_ALL", "TZ", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL"];
+
+/// Variables that name files with certificates.
+const CERTIFICATES: [&str; 9] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+];
+
+/// Variables that lead to the network; of no use without one.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// The arguments up to the program to run. Makes the private folders that they name.
+pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> io::Result<Vec<OsString>> {
+    let mut arguments = Arguments::default();
+    arguments.isolation(spec.network);
+    arguments.system(&spec.caller.home);
+    arguments.private_folders(spec, scratch)?;
+    arguments.tools(tools, scratch)?;
+    for path in &spec.read_only {
+        arguments.pair("--ro-bind", path, path);
+    }
+    for name in CERTIFICATES {
+        if let Some(file) = spec.caller.variable(name).map(Path::new)
+            && file.is_absolute()
+            && !is_visible(file, &tools.shown)
+        {
+            arguments.pair("--ro-bind-try", file, file);
+        }
+    }
+    arguments.pair("--ro-bind", &spec.agent.program, AGENT);
+    arguments.one("--remount-ro", "/");
+    arguments.one("--chdir", "/");
+    Ok(arguments.list)
+}
+
+/// What processes in the machine start from.
+pub(super) fn environment(spec: &MachineSpec, tools: &Tools) -> Vec<(String, String)> {
+    let caller = &spec.caller;
+    let mut path = vec![PathBuf::from(CARGO_HOME).join("bin")];
+    path.extend(caller.path.iter().cloned());
+    // An entry with a colon cannot have come from a search path.
+    let path = std::env::join_paths(path).unwrap_or_default();
+    let mut environment = vec![
+        ("PATH".to_owned(), path.to_string_lossy().into_owned()),
+        ("HOME".to_owned(), HOME.to_owned()),
+        ("CARGO_HOME".to_owned(), CARGO_HOME.to_owned()),
+    ];
+    environment.extend(tools.environment.iter().cloned());
+    let mut passed: Vec<&str> = PASSED.iter().chain(&CERTIFICATES).copied().collect();
+    match spec.network {
+        Network::Full => passed.extend(PROXIES),
+        Network::None => {}
+    }
+    let values =
+        passed.into_iter().filter_map(|name| Some((name.to_owned(), caller.variable(name)?.to_owned())));
+    environment.extend(values);
+    if tools.go_modules.is_some() {
+        let proxies = match spec.network {
+            Network::Full => ",https://proxy.golang.org,direct",
+            Network::None => "",
+        };
+        environment.push(("GOPROXY".to_owned(), format!("file://{GO_MODULES}{proxies}")));
+    }
+    environment
+}
+
+#[derive(Default)]
+struct Arguments {
+    list: Vec<OsString>,
+}
+
+impl Arguments {
+    fn flag(&mut self, flag: &str) {
+        self.list.push(flag.into());
+    }
+
+    fn one(&mut self, flag: &str, value: impl AsRef<OsStr>) {
+        self.list.extend([flag.into(), value.as_ref().to_owned()]);
+    }
+
+    fn pair(&mut self, flag: &str, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+        self.list.extend([flag.into(), from.as_ref().to_owned(), to.as_ref().to_owned()]);
+    }
+
+    fn isolation(&mut self, network: Network) {
+        for flag in [
+            "--unshare-user",
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+            "--die-with-parent",
+            "--new-session",
+            "--as-pid-1",
+        ] {
+            self.flag(flag);
+        }
+        match network {
+            Network::Full => {}
+            Network::None => self.flag("--unshare-net"),
+        }
+        self.one("--cap-drop", "ALL");
+        self.one("--hostname", "firedog");
+        // The filter's program is the standard output that bubblewrap is started with.
+        self.one("--seccomp", "1");
+    }
+
+    fn system(&mut self, home: &Path) {
+        self.pair("--ro-bind", "/usr", "/usr");
+        for folder in ROOT_FOLDERS {
+            match fs::read_link(folder) {
+                Ok(target) => self.pair("--symlink", target, folder),
+                Err(_) => self.pair("--ro-bind-try", folder, folder),
+            }
+        }
+        self.pair("--ro-bind", "/etc", "/etc");
+        self.pair("--ro-bind-try", "/nix", "/nix");
+        // One by one, because the tool cache goes among them.
+        for entry in fs::read_dir("/opt").into_iter().flatten().flatten() {
+            if entry.file_name() != "hostedtoolcache" {
+                self.pair("--ro-bind-try", entry.path(), entry.path());
+            }
+        }
+        for path in VARIABLE_DATA.iter().chain(&SYSTEM_FACTS).filter(|path| Path::new(path).exists()) {
+            self.pair("--ro-bind-try", path, path);
+        }
+        for folder in ["/run", "/var/log", "/var/spool", "/mnt", "/media", "/srv"] {
+            self.one("--dir", folder);
+        }
+        self.pair("--symlink", "/run", "/var/run");
+        self.pair("--symlink", "/run/lock", "/var/lock");
+        self.one("--dir", "/run/lock");
+        self.one("--proc", "/proc");
+        self.one("--dev", "/dev");
+        self.hide_secrets();
+        // Name servers are often a file that a service keeps under `/run`.
+        if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
+            && !resolver.starts_with("/etc")
+            && !resolver.starts_with("/usr")
+        {
+            self.pair("--ro-bind-try", &resolver, &resolver);
+        }
+        // A service's home may lie inside what is shown.
+        if ["/usr", "/opt", "/nix", "/etc"].iter().any(|shown| home.starts_with(shown)) && home.is_dir() {
+            self.one("--tmpfs", home);
+        }
+    }
+
+    fn hide_secrets(&mut self) {
+        let keys = fs::read_dir("/etc/ssh").into_iter().flatten().flatten().map(|entry| entry.path()).filter(
+            |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_")),
+        );
+        let secrets = SECRETS.iter().map(PathBuf::from).chain(keys);
+        // What the caller cannot read, the machine cannot either.
+        for path in secrets.filter(|path| access(path, Access::READ_OK).is_ok()) {
+            if path.is_dir() {
+                self.one("--tmpfs", &path);
+            } else {
+                self.pair("--ro-bind", "/dev/null", &path);
+            }
+        }
+    }
+
+    fn private_folders(&mut self, spec: &MachineSpec, scratch: &Path) -> io::Result<()> {
+        for (name, inside) in [("tmp", "/tmp"), ("var-tmp", "/var/tmp")] {
+            let folder = scratch.join(name);
+            fs::create_dir(&folder)?;
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777))?;
+            self.pair("--bind", &folder, inside);
+        }
+        // The home first: the workspace and others lie in it.
+        for place in [Place::Home, Place::Workspace, Place::Temp, Place::Actions, Place::ToolCache] {
+            let inside = path_of(place, &spec.repository);
+            match spec.content(place) {
+                Content::ReadOnly(root) => self.pair("--ro-bind", root, inside),
+                Content::Empty | Content::Copy { .. } => {
+                    self.pair("--bind", scratch.join(place.folder_name()), inside);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self, tools: &Tools, scratch: &Path) -> io::Result<()> {
+        for path in &tools.shown {
+            self.pair("--ro-bind-try", path, path);
+        }
+        for (path, name) in &tools.cargo {
+            self.pair("--ro-bind", path, format!("{CARGO_HOME}/{name}"));
+        }
+        if let Some(shims) = &tools.pyenv_shims {
+            let links = scratch.join("pyenv-shims");
+            fs::create_dir(&links)?;
+            for entry in fs::read_dir(shims)? {
+                let name = entry?.file_name();
+                symlink(Path::new(PYENV_SHIMS).join(&name), links.join(&name))?;
+            }
+            self.pair("--ro-bind", shims, PYENV_SHIMS);
+            self.pair("--bind", links, shims);
+        }
+        if let Some(modules) = &tools.go_modules {
+            self.pair("--ro-bind", modules, GO_MODULES);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! Machines of Linux namespaces, by bubblewrap.
+//!
+//! One sandbox for the whole job: user, mount, process, IPC, host name and (on request) network namespaces of its own, no
+//! capabilities, no new privileges, a seccomp filter. The guest agent is its first process, so its end is the end of all.
+//! Steps are started through the agent.
+//!
+//! What is inside: the system's programs, read-only and without its secrets; the caller's tools, read-only; folders of
+//! the machine's own for the home, the workspace and temporary files. Nothing else of the host, above all not the caller's
+//! home and environment. With the full network the machine shares the host's network, its abstract sockets included.
+
+mod arguments;
+mod seccomp;
+mod tools;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use futures_util::future::BoxFuture;
+
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream};
+use crate::folders;
+use crate::host::{Started, create_scratch};
+use crate::spec::{MachineSpec, Place};
+
+/// The home folder inside.
+const HOME: &str = "/home/runner";
+
+/// Bubblewrap's sandboxes as machines.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    bubblewrap: PathBuf,
+}
+
+impl Namespace {
+    /// Uses the given `bwrap` program.
+    pub fn new(bubblewrap: PathBuf) -> Self {
+        Self { bubblewrap }
+    }
+
+    /// Uses the first `bwrap` on a search path.
+    pub fn find(path: &[PathBuf]) -> Option<Self> {
+        path.iter().map(|folder| folder.join("bwrap")).find(|file| file.is_file()).map(Self::new)
+    }
+
+    /// The program that it uses.
+    pub fn bubblewrap(&self) -> &Path {
+        &self.bubblewrap
+    }
+}
+
+impl Backend for Namespace {
+    fn name(&self) -> BackendName {
+        BackendName::Namespace
+    }
+
+    fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
+        Box::pin(async move {
+            let scratch = create_scratch(spec)?;
+            folders::make(scratch.path())?;
+            let private = scratch.path().to_owned();
+            let copying = folders::copy(spec, &private);
+            let tools = tools::find(&spec.caller);
+            let arguments = arguments::build(spec, &tools, scratch.path())
+                .map_err(|source| BootError::Scratch { path: scratch.path().to_owned(), source })?;
+            let mut command = self.command(&arguments);
+            command.arg("--").arg(arguments::AGENT).args(&spec.agent.arguments);
+            command.stdout(
+                seccomp::file()
+                    .map_err(|source| BootError::Spawn { program: self.bubblewrap.clone(), source })?,
+            );
+            let starting = Started::start(command, scratch);
+            let ((), started) = futures_util::future::try_join(copying, starting).await?;
+            let environment = arguments::environment(spec, &tools);
+            let repository = spec.repository.clone();
+            Ok(Box::new(NamespaceMachine { started, environment, repository }) as Box<dyn Booted>)
+        })
+    }
+}
+
+impl Namespace {
+    fn command(&self, arguments: &[OsString]) -> Command {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new(&self.bubblewrap);
+        // A group of its own: a terminal's Ctrl-C is for the caller, who decides what it means for the machine.
+        command.args(arguments).env_clear().current_dir("/").process_group(0);
+        command
+    }
+}
+
+/// Where a place is inside.
+fn path_of(place: Place, repository: &str) -> String {
+    match place {
+        Place::Workspace => format!("{HOME}/work/{repository}/{repository}"),
+        Place::Temp => format!("{HOME}/work/_temp"),
+        Place::Actions => format!("{HOME}/work/_actions"),
+        Place::Home => HOME.to_owned(),
+        Place::ToolCache => "/opt/hostedtoolcache".to_owned(),
+    }
+}
+
+struct NamespaceMachine {
+    started: Started,
+    environment: Vec<(String, String)>,
+    repository: String,
+}
+
+impl Booted for NamespaceMachine {
+    fn stream(&mut self) -> ByteStream {
+        self.started.stream()
+    }
+
+    fn path_of(&self, place: Place) -> String {
+        path_of(place, &self.repository)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.environment.clone()
+    }
+
+    fn log(&self) -> Option<PathBuf> {
+        Some(self.started.log())
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(self.started.stop())
+    }
+}

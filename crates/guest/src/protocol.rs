@@ -52,6 +52,8 @@ pub enum Request {
     RemoveFiles { id: u32, paths: Vec<String> },
     /// Look programs up on a search path. Answered by `Paths`, one entry a name.
     Which { id: u32, names: Vec<String>, path: String },
+    /// Hash the files below `root` that match `patterns`, as `hashFiles` does. Answered by `Hashed`.
+    Hash { id: u32, root: String, patterns: Vec<String> },
     /// Unpack the tar archive that follows in `TarChunk`s into the folder `destination`. Answered by `Done`.
     PutTar { id: u32, destination: String },
     /// The next part of the archive of `PutTar`; an empty one ends it. Each is answered by `Taken`.
@@ -166,6 +168,8 @@ pub enum Reply<'a> {
     File { id: u32, index: u32, found: Found },
     /// The answer to `Which`.
     Paths { id: u32, paths: Vec<Option<String>> },
+    /// The answer to `Hash`: lower-case hexadecimal, or empty when no file matches.
+    Hashed { id: u32, hash: String },
     /// A `TarChunk` has been written; the next may follow.
     Taken { id: u32 },
     /// The request is carried out.

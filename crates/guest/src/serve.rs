@@ -15,6 +15,7 @@ use crate::archive::Archives;
 use crate::exec;
 use crate::files;
 use crate::frame::{self, FrameError, Preamble};
+use crate::hash::hash_files;
 use crate::output::Replies;
 use crate::protocol::{Reply, Request, Scope, Usage};
 use crate::reaper::Processes;
@@ -133,6 +134,7 @@ impl Agent {
                 let paths = names.iter().map(find).collect();
                 self.replies.send(&Reply::Paths { id, paths })?;
             }
+            Request::Hash { id, root, patterns } => self.hash(id, root, patterns)?,
             Request::PutTar { id, destination } => self.archives.put(id, destination, &self.replies)?,
             Request::TarChunk { id, data } => self.archives.chunk(id, data.into_vec()),
             Request::GetTar { id, root, entries } => self.archives.get(id, root, entries, &self.replies)?,
@@ -143,6 +145,21 @@ impl Agent {
             }
         }
         Ok(Next::Continue)
+    }
+
+    /// On a thread of its own: a workspace may be large.
+    fn hash(&self, id: u32, root: String, patterns: Vec<String>) -> io::Result<()> {
+        let replies = Arc::clone(&self.replies);
+        let hash = move || {
+            let sent = match hash_files(Path::new(&root), &patterns) {
+                Ok(hash) => replies.send(&Reply::Hashed { id, hash }),
+                Err(error) => replies.fail(id, format!("hash files below `{root}`"), &error),
+            };
+            // A host that is gone ends the agent from its reading side.
+            drop(sent);
+        };
+        std::thread::Builder::new().name(format!("hash-{id}")).spawn(hash)?;
+        Ok(())
     }
 
     fn signal(&self, id: u32, process: u32, signal: i32, scope: Scope) -> io::Result<()> {

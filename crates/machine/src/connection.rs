@@ -42,6 +42,7 @@ pub(crate) enum Event {
     File(u32, Found),
     Exited(ExitStatus),
     Paths(Vec<Option<String>>),
+    Hashed(String),
     Taken,
     Done,
     Failed(String, String),
@@ -55,6 +56,7 @@ impl Event {
         match self {
             Self::Started | Self::Output(..) | Self::Data(..) | Self::File(..) | Self::Taken => false,
             Self::Exited(_)
+            | Self::Hashed(_)
             | Self::Paths(_)
             | Self::Done
             | Self::Failed(..)
@@ -354,6 +356,7 @@ fn event(reply: Reply<'_>, body: &Bytes) -> (u32, Event) {
         Reply::Exited { id, status } => (id, Event::Exited(status)),
         Reply::File { id, index, found } => (id, Event::File(index, found)),
         Reply::Paths { id, paths } => (id, Event::Paths(paths)),
+        Reply::Hashed { id, hash } => (id, Event::Hashed(hash)),
         Reply::Taken { id } => (id, Event::Taken),
         Reply::Done { id } => (id, Event::Done),
         Reply::Failed { id, operation, message } => (id, Event::Failed(operation, message)),

@@ -6,6 +6,7 @@
 //! * [`spec`]: what a machine is to be. [`backend`]: the seam between the two halves.
 //! * [`host`]: plain processes, no isolation.
 //! * [`namespace`]: bubblewrap, namespaces, seccomp.
+//! * [`probe`]: what this host can do, and why it cannot do more.
 //! * [`scratch`]: the folders that machines leave on the host, and their removal.
 //!
 //! Invariants: nothing here reads the caller's environment or home by itself, both come in the specification; a machine
@@ -18,6 +19,7 @@ mod folders;
 pub mod host;
 mod machine;
 pub mod namespace;
+pub mod probe;
 mod process;
 pub mod scratch;
 mod spawn;

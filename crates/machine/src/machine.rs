@@ -216,6 +216,15 @@ impl Machine {
         }
     }
 
+    /// The hash of the files below `root` that match `patterns`, as `hashFiles` makes it; empty when none does.
+    pub async fn hash(&self, root: String, patterns: Vec<String>) -> Result<String, MachineError> {
+        let pending = self.connection.request(Budget::SHORT, |id| Request::Hash { id, root, patterns })?;
+        match pending.answer().await? {
+            Event::Hashed(hash) => Ok(hash),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Unpacks a tar archive, read from `archive` on the host, into a folder of the machine.
     pub async fn put(
         &self,

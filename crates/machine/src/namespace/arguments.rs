@@ -43,6 +43,10 @@ const VARIABLE_DATA: [&str; 8] = [
 /// What programs learn about processors; nothing else of `/sys`.
 const SYSTEM_FACTS: [&str; 2] = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
 
+/// Parts of `/proc` that change the whole host when written to.
+const KERNEL_SETTINGS: [&str; 7] =
+    ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/mtrr", "/proc/pressure"];
+
 /// Secrets of the system that a caller with rights could read.
 const SECRETS: [&str; 19] = [
     "/etc/shadow",
@@ -216,6 +220,10 @@ impl Arguments {
         self.pair("--symlink", "/run/lock", "/var/lock");
         self.one("--dir", "/run/lock");
         self.one("--proc", "/proc");
+        // The caller may be root, who owns the kernel's settings: being without capabilities does not protect those.
+        for settings in KERNEL_SETTINGS.iter().filter(|path| Path::new(path).exists()) {
+            self.pair("--ro-bind", settings, settings);
+        }
         self.one("--dev", "/dev");
         self.hide_secrets();
         // Name servers are often a file that a service keeps under `/run`.

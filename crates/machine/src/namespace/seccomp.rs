@@ -84,7 +84,11 @@ const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP) as u64;
 
 /// Types into the terminal of whoever started us, respectively pastes into it.
-const REFUSED_REQUESTS: [u64; 2] = [libc::TIOCSTI as u64, libc::TIOCLINUX as u64];
+const REFUSED_REQUESTS: [u64; 2] = [TIOCSTI, TIOCLINUX];
+
+/// The same numbers on x86-64 and aarch64; the C library's type for them differs from one to another.
+const TIOCSTI: u64 = 0x5412;
+const TIOCLINUX: u64 = 0x541c;
 
 /// `socket` of this family reaches a hypervisor.
 const REFUSED_FAMILY: u64 = libc::AF_VSOCK as u64;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use machine::namespace::Namespace;
+use machine::probe;
 use machine::{
     AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
     Process, Stdin,
@@ -57,18 +58,24 @@ pub(crate) async fn run(machine: &Machine, script: &str) -> (String, ExitStatus)
     (String::from_utf8_lossy(&output).into_owned(), status)
 }
 
-/// The backends that this host has; says which are missing.
+/// The backends that this host has.
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(machine::host::Host)];
-    match namespace() {
-        Some(namespace) => backends.push(Box::new(namespace)),
-        None => eprintln!("skipped: no bwrap"),
+    if let Some(namespace) = namespace() {
+        backends.push(Box::new(namespace));
     }
     backends
 }
 
-/// The namespace backend, where this host has it.
+/// The namespace backend; says so where this host has none.
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
 pub(crate) fn namespace() -> Option<Namespace> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    Namespace::find(&std::env::split_paths(&path).collect::<Vec<_>>())
+    match probe::select(probe::Choice::Namespace, &std::env::split_paths(&path).collect::<Vec<_>>()) {
+        Ok(_) => Namespace::find(&std::env::split_paths(&path).collect::<Vec<_>>()),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
 }

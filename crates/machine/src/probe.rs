@@ -1,0 +1,243 @@
+//! What this host can do, found out by trying it.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::backend::Backend;
+use crate::host::Host;
+use crate::namespace::Namespace;
+
+/// What to install for the namespace backend.
+const INSTALL_BUBBLEWRAP: &str = "install bubblewrap (`apt install bubblewrap`, `dnf install bubblewrap`)";
+
+/// Switches that forbid user namespaces, with the value that does, and what to do about each.
+const SWITCHES: [(&str, &str, &str); 3] = [
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "run `sysctl kernel.unprivileged_userns_clone=1` as root",
+    ),
+    ("/proc/sys/user/max_user_namespaces", "0", "run `sysctl user.max_user_namespaces=15000` as root"),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "allow bwrap in an AppArmor profile, or run `sysctl kernel.apparmor_restrict_unprivileged_userns=0` as root",
+    ),
+];
+
+/// Programs that steps use as shells, with the argument that makes each say its version.
+const SHELLS: [(&str, &str); 5] = [
+    ("bash", "--version"),
+    ("sh", ""),
+    ("python3", "--version"),
+    ("pwsh", "--version"),
+    ("node", "--version"),
+];
+
+/// One thing about this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// What it is about, such as `namespace machines` or `bash`.
+    pub name: String,
+    /// Whether it is there.
+    pub state: State,
+}
+
+/// Whether something is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is, with its version or place.
+    Available(String),
+    /// It is not.
+    Missing {
+        /// Why.
+        reason: String,
+        /// What to install or change, if anything helps.
+        remedy: Option<String>,
+    },
+}
+
+/// Which backend to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The strongest isolation that works; never none.
+    #[default]
+    Auto,
+    /// Namespaces or nothing.
+    Namespace,
+    /// No isolation.
+    Host,
+}
+
+/// A backend that works here, and why it was taken.
+#[derive(Debug)]
+pub struct Selection {
+    /// The backend.
+    pub backend: Box<dyn Backend>,
+    /// For a person, in a few words.
+    pub reason: String,
+}
+
+/// No backend that was allowed works here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no isolated machine works on this host: {reason}")]
+pub struct NoBackend {
+    /// What failed.
+    pub reason: String,
+    /// What to install or change.
+    pub remedy: Option<String>,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.state {
+            State::Available(detail) => write!(formatter, "{}: {detail}", self.name),
+            State::Missing { reason, remedy: None } => write!(formatter, "{}: no ({reason})", self.name),
+            State::Missing { reason, remedy: Some(remedy) } => {
+                write!(formatter, "{}: no ({reason}); {remedy}", self.name)
+            }
+        }
+    }
+}
+
+/// The backend to use, looked for with the programs on `path`.
+pub fn select(choice: Choice, path: &[PathBuf]) -> Result<Selection, NoBackend> {
+    match choice {
+        Choice::Host => Ok(Selection {
+            backend: Box::new(Host),
+            reason: "asked for; steps run without isolation".to_owned(),
+        }),
+        Choice::Auto | Choice::Namespace => {
+            let namespace = try_namespace(path)?;
+            let reason = match choice {
+                Choice::Auto => "the strongest isolation that works here",
+                Choice::Namespace | Choice::Host => "asked for",
+            };
+            Ok(Selection { backend: Box::new(namespace), reason: reason.to_owned() })
+        }
+    }
+}
+
+/// The namespace backend, once a sandbox has really been made.
+fn try_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
+    let Some(namespace) = Namespace::find(path) else {
+        let reason = "there is no `bwrap` on PATH".to_owned();
+        return Err(NoBackend { reason, remedy: Some(INSTALL_BUBBLEWRAP.to_owned()) });
+    };
+    let mut command = Command::new(namespace.bubblewrap());
+    command.args([
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--ro-bind",
+        "/",
+        "/",
+    ]);
+    command.args(["--proc", "/proc", "--dev", "/dev", "true"]).env_clear().process_group(0);
+    let reason = match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => return Ok(namespace),
+        Ok(output) => match String::from_utf8_lossy(&output.stderr).trim() {
+            "" => format!("`bwrap` ended with {}", output.status),
+            complaint => complaint.to_owned(),
+        },
+        Err(error) => format!("`bwrap` does not start: {error}"),
+    };
+    Err(NoBackend { reason, remedy: switched_off() })
+}
+
+/// What to do about a switch that forbids user namespaces, if one does.
+fn switched_off() -> Option<String> {
+    let is_set = |(file, value, _): &&(&str, &str, &str)| {
+        fs::read_to_string(file).is_ok_and(|content| content.trim() == *value)
+    };
+    SWITCHES.iter().find(is_set).map(|(_, _, remedy)| (*remedy).to_owned())
+}
+
+/// What this host can do, for a person who asks. Starts a few short programs; blocks for some tens of milliseconds.
+pub fn probe(path: &[PathBuf]) -> Vec<Capability> {
+    let mut capabilities = vec![namespace(path)];
+    let capability = |name: &str, state| Capability { name: name.to_owned(), state };
+    let host = "always; without isolation, only when asked for by name".to_owned();
+    capabilities.push(capability("host machines", State::Available(host)));
+    capabilities.push(capability("microVM machines", micro_vm()));
+    let kernel = rustix::system::uname();
+    let kernel = format!("{} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy());
+    capabilities.push(capability("kernel", State::Available(kernel)));
+    capabilities.push(capability("control groups", control_groups()));
+    let programs = SHELLS.iter().copied().chain([("git", "--version")]);
+    let versions = std::thread::scope(|scope| {
+        let asked: Vec<_> = programs
+            .map(|(name, argument)| (name, scope.spawn(move || program(name, argument, path))))
+            .collect();
+        asked
+            .into_iter()
+            .map(|(name, state)| capability(name, state.join().expect("asking for a version does not panic")))
+            .collect::<Vec<_>>()
+    });
+    capabilities.extend(versions);
+    capabilities.push(capability("container engine", container_engine(path)));
+    capabilities
+}
+
+fn namespace(path: &[PathBuf]) -> Capability {
+    let state = match try_namespace(path) {
+        Ok(namespace) => State::Available(format!("by {}", namespace.bubblewrap().display())),
+        Err(NoBackend { reason, remedy }) => State::Missing { reason, remedy },
+    };
+    Capability { name: "namespace machines".to_owned(), state }
+}
+
+fn micro_vm() -> State {
+    let kvm = if Path::new("/dev/kvm").exists() { "there is a /dev/kvm" } else { "there is no /dev/kvm" };
+    State::Missing { reason: format!("this build makes none; {kvm}"), remedy: None }
+}
+
+fn control_groups() -> State {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let has = |kind: &str| mounts.lines().any(|line| line.split(' ').nth(2) == Some(kind));
+    match (has("cgroup2"), has("cgroup")) {
+        (true, false) => State::Available("version 2".to_owned()),
+        (true, true) => State::Available("version 1 and 2 (hybrid)".to_owned()),
+        (false, true) => State::Available("version 1".to_owned()),
+        (false, false) => State::Missing { reason: "none is mounted".to_owned(), remedy: None },
+    }
+}
+
+fn find(name: &str, path: &[PathBuf]) -> Option<PathBuf> {
+    path.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Whether a program is there, and what it says about its version.
+fn program(name: &str, argument: &str, path: &[PathBuf]) -> State {
+    let Some(file) = find(name, path) else {
+        let reason = "it is not on PATH".to_owned();
+        return State::Missing { reason, remedy: Some(format!("install {name}")) };
+    };
+    let place = file.display().to_string();
+    if argument.is_empty() {
+        return State::Available(place);
+    }
+    // A version manager's shim finds the real program by the environment, which is therefore kept.
+    let output = Command::new(&file).arg(argument).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let first_line = output.ok().filter(|output| output.status.success()).and_then(|output| {
+        String::from_utf8_lossy(&output.stdout).lines().next().map(|line| line.trim().to_owned())
+    });
+    match first_line {
+        Some(version) => State::Available(format!("{version} ({place})")),
+        None => State::Missing { reason: format!("`{place} {argument}` fails"), remedy: None },
+    }
+}
+
+fn container_engine(path: &[PathBuf]) -> State {
+    match ["podman", "docker"].into_iter().find_map(|name| find(name, path)) {
+        Some(file) => State::Available(file.display().to_string()),
+        None => {
+            let reason = "neither podman nor docker is on PATH".to_owned();
+            State::Missing { reason, remedy: Some("install podman".to_owned()) }
+        }
+    }
+}

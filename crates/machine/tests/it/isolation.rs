@@ -1,0 +1,96 @@
+//! What a machine of namespaces keeps apart from the host.
+
+use machine::{ExitStatus, Machine, MachineSpec, Network};
+
+use crate::fixture::{namespace, run, spec};
+
+/// Runs a script in a namespace machine made as `change` says, and compares what it prints.
+async fn check(change: impl Fn(&mut MachineSpec), script: &str, expected: &str) {
+    let Some(backend) = namespace() else { return };
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let mut spec = spec(root.path());
+    change(&mut spec);
+    let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
+    assert_eq!(run(&machine, script).await, (expected.to_owned(), ExitStatus::Code(0)), "{script}");
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn the_callers_home_and_environment_are_not_there() {
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    for (file, text) in [(".ssh/id", "key"), (".cargo/credentials.toml", "token"), (".gitconfig", "")] {
+        std::fs::create_dir_all(home.join(file).parent().unwrap()).unwrap();
+        std::fs::write(home.join(file), text).unwrap();
+    }
+    std::fs::create_dir_all(home.join(".cargo/bin")).unwrap();
+    let change = |spec: &mut MachineSpec| {
+        spec.caller.home = home.clone();
+        spec.caller.path.insert(0, home.join(".cargo/bin"));
+        spec.caller.environment.push(("SECRET_TOKEN".to_owned(), "s3cret".to_owned()));
+    };
+    let home = home.display();
+    let script = format!(
+        "ls -A {home} {home}/.cargo; echo $HOME; cat /proc/1/environ /proc/self/environ 2>&1 | grep -c s3cret; true"
+    );
+    check(change, &script, &format!("{home}:\n.cargo\n\n{home}/.cargo:\nbin\n/home/runner\n0\n")).await;
+}
+
+#[tokio::test]
+async fn the_system_is_read_only_and_without_secrets() {
+    let script = "for file in /usr/x /etc/x /x /opt/x /root/x; do touch $file 2>/dev/null && echo wrote $file; done; \
+                  touch /tmp/x /var/tmp/x $HOME/x && echo own; cat /etc/shadow 2>/dev/null; ls /home";
+    check(|_| {}, script, "own\nrunner\n").await;
+}
+
+#[tokio::test]
+async fn there_are_no_rights_to_get_more() {
+    let script = "grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\t' ' '";
+    let expected = "CapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: 0000000000000000\n\
+                    NoNewPrivs: 1\nSeccomp: 2\n";
+    check(|_| {}, script, expected).await;
+    let script = "unshare -U true 2>/dev/null || echo no user namespace; \
+                  unshare -Ur true 2>/dev/null || echo none with a map; \
+                  mount -t tmpfs x /tmp 2>/dev/null || echo no mount; \
+                  hostname other 2>/dev/null || hostname";
+    check(|_| {}, script, "no user namespace\nnone with a map\nno mount\nfiredog\n").await;
+}
+
+#[tokio::test]
+async fn the_kernels_settings_cannot_be_written() {
+    let script = "find /proc -path '/proc/[0-9]*' -prune -o -type f -writable -print 2>/dev/null; true";
+    check(|_| {}, script, "").await;
+}
+
+#[tokio::test]
+async fn the_agent_is_the_first_process_and_cannot_be_looked_into() {
+    let script = "set -- /proc/[0-9]*; echo $#; kill -9 1; cat /proc/1/maps 2>/dev/null; echo alive";
+    check(|_| {}, script, "2\nalive\n").await;
+}
+
+#[tokio::test]
+async fn without_network_there_is_only_a_loopback_that_works() {
+    let change = |spec: &mut MachineSpec| spec.network = Network::None;
+    check(change, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '", "lo\n").await;
+    let host: String = std::fs::read_to_string("/proc/net/dev")
+        .unwrap()
+        .lines()
+        .skip(2)
+        .map(|line| format!("{}\n", line.split(':').next().unwrap().trim()))
+        .collect();
+    check(|_| {}, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '", &host).await;
+}
+
+#[tokio::test]
+async fn further_host_paths_are_shown_read_only() {
+    let shown = tempfile::tempdir().unwrap();
+    std::fs::write(shown.path().join("object"), "content\n").unwrap();
+    let change = |spec: &mut MachineSpec| spec.read_only.push(shown.path().to_owned());
+    let path = shown.path().display();
+    check(
+        change,
+        &format!("cat {path}/object; touch {path}/x 2>/dev/null || echo read-only"),
+        "content\nread-only\n",
+    )
+    .await;
+}

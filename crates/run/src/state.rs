@@ -30,7 +30,7 @@ use crate::lease::Cancel;
 use crate::status::Conclusion;
 
 /// A run as its events left it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunState {
     sequence: u64,
     queued: bool,

@@ -91,7 +91,8 @@ fn secrets_come_through_the_callers() {
     let check = |jobs: &str, job: &str, expected: &[(&str, &str)]| {
         let world = world(jobs);
         let got = secrets_of(&world.plan, &world.state, &job.into(), &secrets).expect("the secrets are good");
-        let got: Vec<(&str, &str)> = got.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let got: Vec<(&str, &str)> =
+            got.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(got, expected, "{job}");
     };
     check(CALLER, "call[1]/first", &[("key", "s-t-two"), ("GITHUB_TOKEN", "g")]);

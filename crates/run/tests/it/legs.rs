@@ -40,7 +40,10 @@ fn max_parallel_holds_legs_back() {
 
 #[test]
 fn fail_fast_ends_the_other_legs() {
-    let list = jobs(&[("a", "strategy: {max-parallel: 2, matrix: {v: [1, 2, 3]}}"), ("b", "needs: a\nif: failure()")]);
+    let list = jobs(&[
+        ("a", "strategy: {max-parallel: 2, matrix: {v: [1, 2, 3]}}"),
+        ("b", "needs: a\nif: failure()"),
+    ]);
     let mut world = World::new(&list);
     let lease = world.lease("a[1]");
     world.finish("a[0]", FAILURE);

@@ -87,6 +87,11 @@ impl World {
         }
     }
 
+    /// Appends the events.
+    pub(crate) fn extend(&mut self, kinds: impl IntoIterator<Item = EventKind>) {
+        kinds.into_iter().for_each(|kind| self.append(kind));
+    }
+
     /// The jobs that wait for a runner, in order.
     pub(crate) fn waiting(&self) -> Vec<String> {
         let queued = self.state.jobs().filter(|(_, job)| job.phase == JobPhase::Queued);

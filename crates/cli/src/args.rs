@@ -62,6 +62,12 @@ pub(crate) enum Verb {
     Check(verb::check::CheckArgs),
     /// Print a workflow or an action as it is understood
     Parse(verb::parse::ParseArgs),
+    /// Print which jobs an event starts
+    Plan(verb::plan::PlanArgs),
+    /// List the workflows of a repository
+    List(verb::list::ListArgs),
+    /// Look at events
+    Event(verb::event::EventArgs),
     /// Print a shell's completion script
     Completions(verb::completions::CompletionsArgs),
     /// Evaluate an expression, as it stands between `${{` and `}}`

@@ -74,6 +74,12 @@ impl Diagnostic {
         }
     }
 
+    /// Whether GitHub refuses the file for it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The same finding with a way out.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -102,6 +108,6 @@ impl<T> Parsed<T> {
     /// Whether a finding of error severity is among the diagnostics.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.diagnostics.iter().any(Diagnostic::is_error)
     }
 }

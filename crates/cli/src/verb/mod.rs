@@ -2,9 +2,12 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod event;
 pub(crate) mod expr;
+pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod parse;
+pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod show;
@@ -21,6 +24,9 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Logs(args) => logs::run(&args, config),
         Verb::Check(args) => check::run(&args, config),
         Verb::Parse(args) => parse::run(&args, config),
+        Verb::Plan(args) => plan::run(&args, config),
+        Verb::List(args) => list::run(&args, config),
+        Verb::Event(args) => event::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Expr(args) => expr::run(&args),
     }

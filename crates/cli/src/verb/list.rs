@@ -1,0 +1,94 @@
+//! `firedog list`: the workflows of a repository with their events and jobs.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use workflow::model::Workflow;
+use workflow::plan::PlannedWorkflow;
+use workflow::read::{ReadOptions, parse};
+
+use crate::args::AnswerFormat;
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::{files, output};
+
+/// Arguments of `list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// The repository [default: the working directory]
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    /// How the list is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: AnswerFormat,
+}
+
+/// One workflow of the list.
+struct Listed {
+    file: String,
+    workflow: Option<Workflow>,
+    errors: usize,
+}
+
+pub(crate) fn run(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
+    let root = args.root.as_deref().unwrap_or(Path::new("."));
+    let listed: Vec<Listed> = files::workflows_of(root)?
+        .into_iter()
+        .map(|file| {
+            let parsed = parse(&file, &ReadOptions::default());
+            let errors = parsed.diagnostics.iter().filter(|one| one.is_error()).count();
+            Listed { file: file.name().to_string(), workflow: parsed.value, errors }
+        })
+        .collect();
+    match args.format {
+        AnswerFormat::Json => {
+            let workflows: Vec<_> = listed.iter().map(to_json).collect();
+            output::json_to_stdout(&json!({ "workflows": workflows }))?;
+        }
+        AnswerFormat::Text if listed.is_empty() => {
+            output::to_stderr(&format!("no workflows in `{}`", root.join(".github/workflows").display()));
+        }
+        AnswerFormat::Text => {
+            let text: String = listed.iter().map(|one| to_text(one, config)).collect();
+            output::to_stdout(&text)?;
+        }
+    }
+    Ok(if listed.iter().any(|one| one.errors > 0) { Exit::Negative } else { Exit::Success })
+}
+
+fn events(workflow: &Workflow) -> Vec<&str> {
+    workflow.on.events.keys().map(String::as_str).collect()
+}
+
+fn to_json(listed: &Listed) -> serde_json::Value {
+    let workflow = listed.workflow.as_ref();
+    let jobs = workflow.into_iter().flat_map(|workflow| &workflow.jobs).map(|job| {
+        let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
+        json!({ "id": job.id.value, "needs": needs, "calls": PlannedWorkflow::is_call(job) })
+    });
+    json!({
+        "file": listed.file,
+        "name": workflow.and_then(|workflow| workflow.name.as_ref()).map(|name| &name.value),
+        "events": workflow.map(events).unwrap_or_default(),
+        "jobs": jobs.collect::<Vec<_>>(),
+        "errors": listed.errors,
+    })
+}
+
+fn to_text(listed: &Listed, config: &Config) -> String {
+    let mut text = config.stdout.bold(&listed.file);
+    if let Some(workflow) = &listed.workflow {
+        if let Some(name) = &workflow.name {
+            text.push_str(&format!("  {}", name.value));
+        }
+        text.push_str(&format!("\n  on    {}\n", events(workflow).join(", ")));
+        let jobs: Vec<&str> = workflow.jobs.iter().map(|job| job.id.value.as_str()).collect();
+        text.push_str(&format!("  jobs  {}\n", jobs.join(", ")));
+    } else {
+        text.push('\n');
+    }
+    if listed.errors > 0 {
+        text.push_str(&format!("  {}\n", config.stdout.red("has errors: see `firedog check`")));
+    }
+    text
+}

@@ -1,7 +1,9 @@
 //! `strategy`: a matrix becomes legs.
 //!
 //! The legs are the product of the vectors in the order of the keys, without those that `exclude` names; `include`
-//! then adds values to legs whose own values it does not change, or adds whole legs. Works on an evaluated strategy.
+//! then adds values to legs whose own values it does not change, or adds whole legs. Entries of both name values in
+//! part: every scalar in them must equal the leg's by the language's `==`, keys are found without regard to case.
+//! Works on an evaluated strategy.
 
 use crate::expr::{Object, Value};
 
@@ -14,18 +16,27 @@ const MAX_NAME: usize = 100;
 /// An evaluated and expanded `strategy`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strategy {
-    /// The `matrix` of each leg, an object; one null where the job has no matrix.
-    pub legs: Vec<Value>,
+    /// The legs in order; a single one, of null, where the job has no matrix.
+    pub legs: Vec<Leg>,
     /// Whether a failed leg cancels the others.
     pub fail_fast: bool,
     /// How many legs may run at a time.
     pub max_parallel: Option<u32>,
 }
 
+/// One leg.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Leg {
+    /// The `matrix` context: an object, null without a matrix.
+    pub matrix: Value,
+    /// The texts that the leg's name has: its own scalars, without what `include` added to it.
+    pub name_parts: Vec<String>,
+}
+
 impl Default for Strategy {
     /// That of a job without `strategy`.
     fn default() -> Self {
-        Self { legs: vec![Value::Null], fail_fast: true, max_parallel: None }
+        Self { legs: vec![Leg::default()], fail_fast: true, max_parallel: None }
     }
 }
 
@@ -62,6 +73,12 @@ pub enum MatrixError {
     /// No vector and nothing included.
     #[error("matrix must define at least one vector")]
     NoVector,
+    /// `exclude` names what is no vector.
+    #[error("matrix exclude key '{0}' does not match any key within the matrix")]
+    ExcludeKey(String),
+    /// An entry of `exclude` that names nothing.
+    #[error("matrix exclude filter must not be empty")]
+    EmptyExclude,
     /// More than [`MAX_LEGS`].
     #[error("the matrix has more than {MAX_LEGS} legs")]
     TooManyLegs,
@@ -82,7 +99,7 @@ pub fn expand(strategy: &Value) -> Result<Strategy, MatrixError> {
         other => return Err(shape("strategy", "a mapping", other)),
     };
     Ok(Strategy {
-        legs: strategy.get("matrix").map_or_else(|| Ok(vec![Value::Null]), legs)?,
+        legs: strategy.get("matrix").map_or_else(|| Ok(vec![Leg::default()]), legs)?,
         fail_fast: strategy.get("fail-fast").map_or(Ok(true), fail_fast)?,
         max_parallel: strategy.get("max-parallel").map_or(Ok(None), max_parallel)?,
     })
@@ -113,9 +130,9 @@ fn max_parallel(value: &Value) -> Result<Option<u32>, MatrixError> {
     Ok(Some(limit as u32).filter(|limit| *limit > 0))
 }
 
-fn legs(matrix: &Value) -> Result<Vec<Value>, MatrixError> {
+fn legs(matrix: &Value) -> Result<Vec<Leg>, MatrixError> {
     let matrix = match matrix {
-        Value::Null => return Ok(vec![Value::Null]),
+        Value::Null => return Ok(vec![Leg::default()]),
         Value::Object(matrix) => matrix,
         other => return Err(shape("matrix", "a mapping", other)),
     };
@@ -126,15 +143,37 @@ fn legs(matrix: &Value) -> Result<Vec<Value>, MatrixError> {
     if vectors.is_empty() && include.is_empty() {
         return Err(MatrixError::NoVector);
     }
-    let mut legs = if vectors.is_empty() { Vec::new() } else { product(&vectors)? };
-    legs.retain(|leg| {
-        !exclude.iter().any(|entry| entry.iter().all(|(key, value)| leg.get(key) == Some(value)))
+    check_exclude(&exclude, matrix)?;
+    let mut own = if vectors.is_empty() { Vec::new() } else { product(&vectors)? };
+    own.retain(|leg| {
+        !exclude.iter().any(|entry| entry.iter().all(|(key, value)| meets(leg.get(key), value)))
     });
-    let legs = include_entries(legs, &include);
-    if legs.len() > MAX_LEGS {
-        return Err(MatrixError::TooManyLegs);
+    let legs = include_entries(own, &include, &vectors);
+    if legs.len() > MAX_LEGS { Err(MatrixError::TooManyLegs) } else { Ok(legs) }
+}
+
+fn check_exclude(exclude: &[&Object], matrix: &Object) -> Result<(), MatrixError> {
+    if exclude.iter().any(|entry| entry.is_empty()) {
+        return Err(MatrixError::EmptyExclude);
     }
-    Ok(legs.into_iter().map(Value::from).collect())
+    match exclude.iter().flat_map(|entry| entry.keys()).find(|key| !matrix.contains_key(key)) {
+        Some(key) => Err(MatrixError::ExcludeKey(key.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Whether every scalar of `wanted` is in `value` at its place.
+fn meets(value: Option<&Value>, wanted: &Value) -> bool {
+    match wanted {
+        Value::Object(wanted) => {
+            wanted.iter().all(|(key, wanted)| meets(value.and_then(|value| value.get(key)), wanted))
+        }
+        Value::Array(wanted) => {
+            let items = value.and_then(Value::as_array).unwrap_or_default();
+            wanted.iter().enumerate().all(|(place, wanted)| meets(items.get(place), wanted))
+        }
+        scalar => value.unwrap_or(&Value::Null).abstract_eq(scalar),
+    }
 }
 
 /// The objects of `include` or `exclude`.
@@ -173,42 +212,48 @@ fn product(vectors: &[(&str, &Value)]) -> Result<Vec<Object>, MatrixError> {
 /// The largest product before `exclude`.
 const MAX_PRODUCT: usize = MAX_LEGS * 64;
 
-/// Adds each entry to the legs whose own values it does not change; one that fits nowhere becomes a leg.
-fn include_entries(legs: Vec<Object>, include: &[&Object]) -> Vec<Object> {
-    let mut extended = legs.clone();
+/// Adds each entry to the legs whose own values it names; one that fits nowhere becomes a leg.
+fn include_entries(own: Vec<Object>, include: &[&Object], vectors: &[(&str, &Value)]) -> Vec<Leg> {
+    let is_vector = |key: &str| vectors.iter().any(|(name, _)| name.eq_ignore_ascii_case(key));
+    let mut extended = own.clone();
     let mut added: Vec<Object> = Vec::new();
     for entry in include {
+        let (filter, extra): (Vec<_>, Vec<_>) = entry.iter().partition(|(key, _)| is_vector(key));
         let mut fits = false;
-        for (own, leg) in legs.iter().zip(&mut extended) {
-            if entry.iter().all(|(key, value)| own.get(key).is_none_or(|own| own == value)) {
+        for (own, leg) in own.iter().zip(&mut extended) {
+            if filter.iter().all(|(key, value)| meets(own.get(key), value)) {
                 fits = true;
-                leg.extend(entry.iter().map(|(key, value)| (key, value.clone())));
+                leg.extend(extra.iter().map(|(key, value)| (*key, (*value).clone())));
             }
         }
         if !fits {
-            added.push((*entry).clone());
+            added.push(filter.into_iter().chain(extra).map(|(key, value)| (key, value.clone())).collect());
         }
     }
-    extended.extend(added);
-    extended
+    let extended = own.iter().zip(extended).map(|(own, matrix)| leg(own, matrix));
+    extended.chain(added.into_iter().map(|matrix| leg(&matrix.clone(), matrix))).collect()
 }
 
-/// The name of a leg: `base` alone without a matrix, else `base (v1, v2)` with the leg's scalars, those of nested
-/// values too, in order.
+fn leg(own: &Object, matrix: Object) -> Leg {
+    let mut name_parts = Vec::new();
+    own.values().for_each(|value| push_scalars(value, &mut name_parts));
+    Leg { matrix: matrix.into(), name_parts }
+}
+
+/// The name of a leg: `base` alone without parts, else `base (v1, v2)`.
 #[must_use]
-pub fn leg_name(base: &str, matrix: &Value) -> String {
-    let mut segments = Vec::new();
-    push_scalars(matrix, &mut segments);
-    if segments.is_empty() {
+pub fn leg_name(base: &str, parts: &[String]) -> String {
+    if parts.is_empty() {
         return base.to_owned();
     }
-    let name = format!("{base} ({})", segments.join(", "));
+    let name = format!("{base} ({})", parts.join(", "));
     if name.chars().count() <= MAX_NAME {
         return name;
     }
     name.chars().take(MAX_NAME - 3).chain("...".chars()).collect()
 }
 
+/// The scalars of a value, those of nested values too, in order; empty ones are left out.
 fn push_scalars(value: &Value, segments: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| push_scalars(item, segments)),
@@ -235,7 +280,8 @@ mod tests {
 
     fn check(matrix: &str, legs: &str) {
         let strategy = expand(&value(&format!(r#"{{"matrix":{matrix}}}"#))).expect("the matrix is good");
-        assert_eq!(Value::from(strategy.legs), value(legs), "{matrix}");
+        let found: Value = strategy.legs.into_iter().map(|leg| leg.matrix).collect();
+        assert_eq!(found, value(legs), "{matrix}");
     }
 
     fn check_error(matrix: &str, expected: &MatrixError) {
@@ -257,7 +303,13 @@ mod tests {
             r#"[{"os":"b","v":1},{"os":"b","v":2}]"#,
         );
         check(r#"{"c":[{"x":1},{"x":2}],"exclude":[{"c":{"x":1}}]}"#, r#"[{"c":{"x":2}}]"#);
-        check(r#"{"os":["a"],"exclude":[{"other":1}]}"#, r#"[{"os":"a"}]"#);
+        check(
+            r#"{"c":[{"x":1,"y":{"z":"A"}},{"x":1,"y":{"z":"b"}}],"exclude":[{"C":{"y":{"z":"a"}}}]}"#,
+            r#"[{"c":{"x":1,"y":{"z":"b"}}}]"#,
+        );
+        check(r#"{"v":[14,"",null,"16"],"exclude":[{"v":"14"},{"v":null}]}"#, r#"[{"v":"16"}]"#);
+        check_error(r#"{"os":["a"],"exclude":[{"other":1}]}"#, &MatrixError::ExcludeKey("other".to_owned()));
+        check_error(r#"{"os":["a"],"exclude":[{}]}"#, &MatrixError::EmptyExclude);
     }
 
     #[test]
@@ -296,11 +348,19 @@ mod tests {
     }
 
     #[test]
-    fn names_hold_scalars() {
-        assert_eq!(leg_name("test", &Value::Null), "test");
-        let matrix = value(r#"{"v":1.5,"on":true,"none":null,"c":{"x":["a",""]}}"#);
-        assert_eq!(leg_name("test", &matrix), "test (1.5, true, a)");
-        let long = leg_name("test", &value(&format!(r#"{{"v":"{}"}}"#, "ä".repeat(200))));
+    fn names_hold_the_scalars_of_the_vectors() {
+        let names = |matrix: &str| {
+            let strategy = expand(&value(&format!(r#"{{"matrix":{matrix}}}"#))).expect("the matrix is good");
+            strategy.legs.iter().map(|leg| leg_name("test", &leg.name_parts)).collect::<Vec<_>>()
+        };
+        assert_eq!(leg_name("test", &[]), "test");
+        assert_eq!(
+            names(r#"{"v":[1.5],"on":[true],"none":[null],"c":[{"x":["a",""]}]}"#),
+            ["test (1.5, true, a)"]
+        );
+        let include = r#"{"v":[1],"include":[{"v":1,"extra":"e"},{"more":"m","v":2}]}"#;
+        assert_eq!(names(include), ["test (1)", "test (2, m)"]);
+        let long = &names(&format!(r#"{{"v":["{}"]}}"#, "ä".repeat(200)))[0];
         assert_eq!(long.chars().count(), 100);
         assert!(long.ends_with("ä..."));
     }

@@ -96,7 +96,9 @@ fn paths_match(trigger: &Trigger, event: &Event) -> bool {
 }
 
 fn workflow_run_matches(trigger: &Trigger, event: &Event) -> bool {
-    let named = match (&trigger.workflows, text(event, &["workflow_run", "name"])) {
+    // A run may have a name of its own, or none; the workflow's stands beside it.
+    let names = [text(event, &["workflow", "name"]), text(event, &["workflow_run", "name"])];
+    let named = match (&trigger.workflows, names.into_iter().flatten().find(|name| !name.is_empty())) {
         (Some(workflows), Some(name)) => workflows.iter().any(|workflow| workflow.value == name),
         _ => true,
     };

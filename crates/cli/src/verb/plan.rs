@@ -14,7 +14,7 @@ use workflow::trigger::triggers;
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::reading::{self, ReadingArgs};
+use crate::reading::ReadingArgs;
 use crate::render::diagnostic;
 use crate::repository;
 use crate::{files, output};
@@ -63,7 +63,7 @@ struct Planned {
 
 pub(crate) fn run(args: &PlanArgs, config: &Config) -> Result<Exit, Failure> {
     let sources = match &args.file {
-        Some(path) => vec![reading::read(path)?],
+        Some(path) => vec![files::read_source(path)?],
         None => files::workflows_of(args.reading.root())?,
     };
     let event = event(args)?;

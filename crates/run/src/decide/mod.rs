@@ -13,7 +13,7 @@ mod leg;
 
 use indexmap::IndexMap;
 use workflow::expr::{Contexts, Value};
-use workflow::matrix::Strategy;
+use workflow::matrix::{self, Strategy};
 use workflow::model::Job;
 use workflow::plan::{EvaluationError, Plan};
 
@@ -115,20 +115,21 @@ impl Decision<'_> {
         group: &JobId,
         contexts: &Contexts,
     ) -> Result<EventKind, EvaluationError> {
-        let Strategy { legs: matrices, fail_fast, max_parallel } = scope.planned.strategy(job, contexts)?;
-        if self.state.jobs().len() + matrices.len() > MAX_RUN_JOBS {
+        let Strategy { legs, fail_fast, max_parallel } = scope.planned.strategy(job, contexts)?;
+        if self.state.jobs().len() + legs.len() > MAX_RUN_JOBS {
             return Err(scope
                 .planned
                 .error(job.id.span, format!("the run has more than {MAX_RUN_JOBS} jobs")));
         }
-        let total = u32::try_from(matrices.len()).unwrap_or(u32::MAX);
-        let kept = (0..total).zip(&matrices).filter(|(_, matrix)| scope.plan.selection.keeps(matrix));
-        let leg = |(index, matrix): (u32, &Value)| {
+        let total = u32::try_from(legs.len()).unwrap_or(u32::MAX);
+        let kept = (0..total).zip(&legs).filter(|(_, leg)| scope.plan.selection.keeps(&leg.matrix));
+        let leg = |(index, leg): (u32, &matrix::Leg)| {
+            let matrix = &leg.matrix;
             let contexts = leg_contexts(contexts, matrix, (fail_fast, max_parallel), (index, total));
             let id = if *matrix == Value::Null { group.clone() } else { JobId(format!("{group}[{index}]")) };
             Ok(Leg {
                 job: id,
-                name: scope.planned.job_name(job, matrix, &contexts)?,
+                name: scope.planned.job_name(job, &leg.name_parts, &contexts)?,
                 matrix: matrix.clone(),
                 index,
                 concurrency: scope.planned.concurrency(job, &contexts)?,
@@ -141,7 +142,7 @@ impl Decision<'_> {
 
 /// The name of a job that has no legs: its `name` where that needs no values, else its id.
 fn literal_name(scope: &Scope<'_>, job: &Job) -> String {
-    let name = scope.planned.job_name(job, &Value::Null, &scope.contexts(job));
+    let name = scope.planned.job_name(job, &[], &scope.contexts(job));
     name.unwrap_or_else(|_| job.id.value.clone())
 }
 

@@ -70,23 +70,23 @@ impl PlannedWorkflow {
         expand(&value).map_err(|error| self.error(token.span, error.to_string()))
     }
 
-    /// The job's name. A literal one is followed by the leg's values, as GitHub does it.
+    /// The job's name. A literal one is followed by the leg's `parts`, as GitHub does it.
     ///
     /// # Errors
     /// When `name` cannot be evaluated.
     pub fn job_name(
         &self,
         job: &Job,
-        matrix: &Value,
+        parts: &[String],
         contexts: &Contexts,
     ) -> Result<String, EvaluationError> {
-        let Some(token) = &job.name else { return Ok(leg_name(&job.id.value, matrix)) };
+        let Some(token) = &job.name else { return Ok(leg_name(&job.id.value, parts)) };
         let name = self.evaluate(token, contexts)?;
         let name = name.to_text();
         Ok(match (&token.kind, name.is_empty()) {
-            (_, true) => leg_name(&job.id.value, matrix),
+            (_, true) => leg_name(&job.id.value, parts),
             (TokenKind::Expression(_), false) => name.into_owned(),
-            (_, false) => leg_name(&name, matrix),
+            (_, false) => leg_name(&name, parts),
         })
     }
 

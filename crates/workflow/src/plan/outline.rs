@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Plan, PlannedWorkflow};
 use crate::expr::{Contexts, Expr, Value};
-use crate::matrix::{Strategy, leg_name};
+use crate::matrix::{Leg, Strategy, leg_name};
 use crate::model::{Job, JobKind};
 use crate::template::{Key, Token, TokenKind};
 
@@ -144,11 +144,11 @@ impl Outliner<'_> {
             outlines.extend(self.leg(planned, job, stage, None, contexts));
             return;
         };
-        for (index, matrix) in legs.iter().enumerate() {
-            if self.plan.selection.keeps(matrix) {
+        for (index, leg) in legs.iter().enumerate() {
+            if self.plan.selection.keeps(&leg.matrix) {
                 let strategy = Strategy::context(fail_fast, max_parallel, index, legs.len());
-                let contexts = contexts.clone().with("matrix", matrix.clone()).with("strategy", strategy);
-                outlines.extend(self.leg(planned, job, stage, Some(matrix), &contexts));
+                let contexts = contexts.clone().with("matrix", leg.matrix.clone()).with("strategy", strategy);
+                outlines.extend(self.leg(planned, job, stage, Some(leg), &contexts));
             }
         }
     }
@@ -158,11 +158,11 @@ impl Outliner<'_> {
         planned: &PlannedWorkflow,
         job: &Job,
         stage: usize,
-        matrix: Option<&Value>,
+        leg: Option<&Leg>,
         contexts: &Contexts,
     ) -> Option<JobOutline> {
         self.left = self.left.checked_sub(1)?;
-        let values = matrix.unwrap_or(&Value::Null);
+        let parts = leg.map_or(&[][..], |leg| &leg.name_parts);
         let runs_on = match &job.kind {
             JobKind::Steps(steps) if steps.runs_on.as_ref().is_some_and(|token| !depends_on_run(token)) => {
                 planned.labels(job, contexts).unwrap_or_default()
@@ -170,8 +170,8 @@ impl Outliner<'_> {
             _ => Vec::new(),
         };
         let name = match &job.name {
-            Some(token) if depends_on_run(token) || matrix.is_none() && mentions(token, &["matrix"]) => None,
-            _ => planned.job_name(job, values, contexts).ok(),
+            Some(token) if depends_on_run(token) || leg.is_none() && mentions(token, &["matrix"]) => None,
+            _ => planned.job_name(job, parts, contexts).ok(),
         };
         let (uses, jobs) = match &job.kind {
             JobKind::Steps(_) => (None, Vec::new()),
@@ -186,9 +186,9 @@ impl Outliner<'_> {
         };
         Some(JobOutline {
             id: job.id.value.clone(),
-            name: name.unwrap_or_else(|| leg_name(&job.id.value, values)),
+            name: name.unwrap_or_else(|| leg_name(&job.id.value, parts)),
             needs: job.needs.iter().map(|need| need.value.clone()).collect(),
-            matrix: matrix.filter(|matrix| **matrix != Value::Null).cloned(),
+            matrix: leg.map(|leg| leg.matrix.clone()).filter(|matrix| *matrix != Value::Null),
             runs_on,
             uses,
             stage,

@@ -52,24 +52,28 @@ pub(crate) enum AnswerFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Run workflows
+    Run(Box<verb::run::RunArgs>),
+    /// List the workflows of a repository
+    List(verb::list::ListArgs),
+    /// Print which jobs an event starts
+    Plan(verb::plan::PlanArgs),
+    /// Find mistakes in workflows and actions
+    Check(verb::check::CheckArgs),
     /// List the runs of this machine, the newest first
     Runs(verb::runs::RunsArgs),
     /// Show a run's jobs, steps and annotations
     Show(verb::show::ShowArgs),
     /// Print what the steps of a run printed
     Logs(verb::logs::LogsArgs),
-    /// Say what is wrong with workflows and actions
-    Check(verb::check::CheckArgs),
+    /// Tell what this host can do and what to install for more
+    Doctor(verb::doctor::DoctorArgs),
     /// Print a workflow or an action as it is understood
     Parse(verb::parse::ParseArgs),
-    /// Print which jobs an event starts
-    Plan(verb::plan::PlanArgs),
-    /// List the workflows of a repository
-    List(verb::list::ListArgs),
+    /// Evaluate an expression, as it stands between `${{` and `}}`
+    Expr(verb::expr::ExprArgs),
     /// Look at events
     Event(verb::event::EventArgs),
     /// Print a shell's completion script
     Completions(verb::completions::CompletionsArgs),
-    /// Evaluate an expression, as it stands between `${{` and `}}`
-    Expr(verb::expr::ExprArgs),
 }

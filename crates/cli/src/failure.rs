@@ -53,12 +53,6 @@ impl Failure {
         Self { exit: Exit::Usage, error, help: None, notes: Vec::new() }
     }
 
-    /// The same with another exit code.
-    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
-        self.exit = exit;
-        self
-    }
-
     /// The same with what was being done, such as ``cannot read `x` ``.
     pub(crate) fn while_doing(mut self, what: impl Into<String>) -> Self {
         self.error = self.error.context(what.into());
@@ -80,6 +74,11 @@ impl Failure {
     /// The code to end with.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// The way out.
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// What happened, with its causes, on one line.

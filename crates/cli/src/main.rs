@@ -3,8 +3,6 @@
 //! Verbs are files under `verb`; each has its arguments and one function. What people see of a run is under `render`,
 //! as folds of its events. Nothing else in the workspace prints or reads the environment and the user's folders.
 
-#![expect(dead_code, reason = "the verbs that use the renderers come next")]
-
 mod args;
 mod config;
 mod failure;
@@ -27,7 +25,7 @@ use crate::args::Arguments;
 use crate::config::Config;
 
 /// The argument with which this program becomes the agent inside a machine.
-const GUEST_AGENT: &str = "guest-agent";
+pub(crate) const GUEST_AGENT: &str = "guest-agent";
 
 fn main() -> ExitCode {
     // Before anything else: a machine waits for its agent.

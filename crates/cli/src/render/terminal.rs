@@ -40,7 +40,7 @@ impl Terminal {
         let area = ProgressBar::with_draw_target(None, target);
         area.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant"));
         // A terminal that cannot hide its cursor shows it; nothing depends on it.
-        drop(terminal.hide_cursor());
+        drop(terminal.hide_cursor().and_then(|()| terminal.flush()));
         Self { terminal, area, style, runs: Vec::new(), frame: 0 }
     }
 
@@ -58,7 +58,7 @@ impl Terminal {
         if !lines.is_empty() {
             self.area.suspend(|| {
                 // A terminal that is gone is noticed by the next signal; the run goes on.
-                drop(self.terminal.write_line(&lines.join("\n")));
+                drop(self.terminal.write_line(&lines.join("\n")).and_then(|()| self.terminal.flush()));
             });
         }
     }
@@ -67,7 +67,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.area.finish_and_clear();
-        drop(self.terminal.show_cursor());
+        drop(self.terminal.show_cursor().and_then(|()| self.terminal.flush()));
     }
 }
 
@@ -120,7 +120,7 @@ impl Render for Terminal {
             self.terminal.write_line("")?;
             self.terminal.write_line(&ending(view, self.style, Detail::Full).join("\n"))?;
         }
-        Ok(())
+        self.terminal.flush()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod expr;
 pub(crate) mod list;
@@ -19,6 +20,7 @@ use crate::failure::{Exit, Failure};
 /// Does what was asked.
 pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
     match verb {
+        Verb::Run(args) => run::run(&args, config),
         Verb::Runs(args) => runs::run(&args, config),
         Verb::Show(args) => show::run(&args, config),
         Verb::Logs(args) => logs::run(&args, config),
@@ -27,6 +29,7 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Plan(args) => plan::run(&args, config),
         Verb::List(args) => list::run(&args, config),
         Verb::Event(args) => event::run(&args),
+        Verb::Doctor(args) => doctor::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
         Verb::Expr(args) => expr::run(&args),
     }

@@ -1,4 +1,3 @@
 //! Tests of the crate from outside, in one binary.
 
 mod expression_oracle;
-mod read;

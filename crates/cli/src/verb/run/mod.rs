@@ -1,10 +1,192 @@
 //! `firedog run`: workflows run, end to end.
+//!
+//! The same way as everywhere: the plans go to the control plane, which writes to the store; a runner in this process
+//! leases the jobs and reports what happens; the screen is a fold of the events that come back.
 
 mod args;
+mod dispatch;
+mod machines;
 mod prepare;
 mod signal;
 mod values;
 mod watch;
 
-#[expect(unused_imports, reason = "the verb comes next")]
-pub(crate) use args::RunArgs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{Control, Labels, Settings, Submission, SystemClock};
+use run::id::RunId;
+use run::lease::Cancel;
+use run::status::Conclusion;
+use runner::dispatch::DispatchError;
+use runner::listener;
+use runner::options::Options;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+
+pub(crate) use self::args::RunArgs;
+use self::args::RunFormat;
+use self::dispatch::InProcess;
+use self::machines::Machines;
+use self::prepare::Prepared;
+use self::signal::Signals;
+use self::watch::{Batch, Ended, Watch};
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::history;
+use crate::output;
+use crate::render::Render;
+use crate::render::ending::Detail;
+use crate::render::ndjson::Ndjson;
+use crate::render::plain::Plain;
+use crate::render::terminal::Terminal;
+use crate::state::StateFolder;
+use crate::sweep;
+
+/// Batches of events that wait to be shown. Each may be large; what does not fit waits in the control plane.
+const WAITING_BATCHES: usize = 1;
+/// How long threads that are stuck in a system call may hold up the end.
+const LAST_THREADS: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
+    let machines = machines::look_for(args, config.quiet);
+    let prepared = prepare::prepare(args, config.stderr)?;
+    let mut screen = screen(args.format, config);
+    if prepared.plans.is_empty() {
+        let count = prepared.considered;
+        let workflows = if count == 1 { "workflow" } else { "workflows" };
+        output::to_stderr(&format!("`{}` triggers none of the {count} {workflows}", args.event));
+        drop(screen.finish(Conclusion::Success));
+        return Ok(Exit::Success);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Usage, error).while_doing("cannot start"))?;
+    let ended = runtime.block_on(drive(args, config, machines, prepared, screen.as_mut()));
+    // Gives the terminal back before anything else is said.
+    drop(screen);
+    runtime.shutdown_timeout(LAST_THREADS);
+    ended
+}
+
+fn screen(format: RunFormat, config: &Config) -> Box<dyn Render> {
+    match format {
+        RunFormat::Ndjson => Box::new(Ndjson::new(io::stdout())),
+        RunFormat::Text if config.quiet => {
+            Box::new(Plain::new(io::stdout(), config.stdout, Detail::Failures))
+        }
+        RunFormat::Text if config.terminal => {
+            Box::new(Terminal::new(console::Term::buffered_stdout(), config.stdout))
+        }
+        RunFormat::Text => Box::new(Plain::new(io::stdout(), config.stdout, Detail::Full)),
+    }
+}
+
+async fn drive(
+    args: &RunArgs,
+    config: &Config,
+    machines: Machines,
+    prepared: Prepared,
+    screen: &mut dyn Render,
+) -> Result<Exit, Failure> {
+    let mut signals = Signals::listen()
+        .map_err(|error| Failure::new(Exit::Usage, error).while_doing("cannot listen for signals"))?;
+    let state = StateFolder::open(&config.state)?;
+    let store = history::open_store(&state).await?;
+    sweep::sweep(&store, &state).await?;
+    let options = machines.options(args, prepared.root.clone(), &state)?;
+    let control = Control::open(store, settings(&state, &options));
+    let runs = submit(&control, prepared).await?;
+    let events = events(&control, &runs).await?;
+    let dispatch = Arc::new(InProcess(control.clone()));
+    let mut runner = tokio::spawn(listener::serve(dispatch, Arc::new(options)));
+    let watch =
+        Watch { runs: runs.len(), events, screen, signals: &mut signals, cancel_after: args.cancel_after };
+    let watching = watch::watch(watch, |cancel, reason| cancel_all(&control, &runs, cancel, reason));
+    let ended = tokio::select! {
+        ended = watching => ended,
+        stopped = &mut runner => return Err(stopped_early(stopped)),
+    };
+    control.drain();
+    if ended != Ended::Left {
+        // The machines of the last jobs are still being put away. Who does not want to wait need not.
+        tokio::select! {
+            stopped = runner => {
+                stopped.expect("the runner does not panic").map_err(|error| Failure::new(Exit::Usage, error))?;
+            }
+            _ = signals.next() => {}
+        }
+    }
+    exit(ended, &control, &runs)
+}
+
+/// The runner has no reason to end before the runs do, but that it can report nothing.
+fn stopped_early(stopped: Result<Result<(), DispatchError>, JoinError>) -> Failure {
+    match stopped.expect("the runner does not panic") {
+        Err(error) => Failure::new(Exit::Usage, error),
+        Ok(()) => Failure::usage("the runner ended before the run did"),
+    }
+}
+
+fn settings(state: &StateFolder, options: &Options) -> Settings {
+    Settings {
+        owner: state.owner().id().to_owned(),
+        clock: Arc::new(SystemClock),
+        serves: Some(Labels::new(&options.labels)),
+        // The runner lives in this process: when it is gone, so is the control plane.
+        lease_duration: None,
+    }
+}
+
+async fn submit(control: &Control, prepared: Prepared) -> Result<Vec<RunId>, Failure> {
+    let root = prepared.root.display().to_string();
+    let mut runs = Vec::new();
+    for plan in prepared.plans {
+        let submission = Submission { plan, root: root.clone(), secrets: prepared.secrets.clone() };
+        runs.push(control.submit(submission).await.map_err(|error| Failure::new(Exit::Usage, error))?);
+    }
+    Ok(runs)
+}
+
+/// The events of all runs on one way.
+async fn events(control: &Control, runs: &[RunId]) -> Result<mpsc::Receiver<Batch>, Failure> {
+    let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+    for (number, run) in runs.iter().enumerate() {
+        let mut watch = control.watch(run).await.map_err(|error| Failure::new(Exit::Usage, error))?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            loop {
+                let events = match watch.next().await {
+                    Ok(Some(events)) => events,
+                    Ok(None) => return,
+                    Err(error) => return output::to_stderr(&format!("error: {error}")),
+                };
+                if sender.send((number, events)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}
+
+async fn cancel_all(control: &Control, runs: &[RunId], cancel: Cancel, reason: &str) {
+    for run in runs {
+        // A run that has ended by now needs no request; one that cannot be kept is told by whoever reports next.
+        drop(control.cancel(run, cancel, reason).await);
+    }
+}
+
+fn exit(ended: Ended, control: &Control, runs: &[RunId]) -> Result<Exit, Failure> {
+    match ended {
+        Ended::Concluded(Conclusion::Failure) if runs.iter().any(|run| !control.unserved(run).is_empty()) => {
+            Ok(Exit::Missing)
+        }
+        Ended::Concluded(Conclusion::Failure) => Ok(Exit::Negative),
+        Ended::Concluded(Conclusion::Cancelled) | Ended::Left => Ok(Exit::Cancelled),
+        Ended::Concluded(Conclusion::Success | Conclusion::Skipped) => Ok(Exit::Success),
+        Ended::Broken => Err(Failure::usage("the events of the run ended before the run did")),
+    }
+}

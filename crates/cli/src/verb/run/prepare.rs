@@ -25,8 +25,6 @@ use crate::repository::{self, Repository};
 pub(super) struct Prepared {
     /// ROOT, absolute.
     pub(super) root: PathBuf,
-    /// The repository at ROOT.
-    pub(super) repository: Repository,
     /// One plan for each workflow that the event starts.
     pub(super) plans: Vec<Plan>,
     /// How many workflows were looked at.
@@ -65,7 +63,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
     let resolver = CalledWorkflows { root: &root, files: &[], repositories: &args.action };
     let planner = Planner { args, style, options: options(&resolver), event: &event };
     let plans = planner.plans(&files)?;
-    Ok(Prepared { root, repository, plans, considered: files.len(), secrets })
+    Ok(Prepared { root, plans, considered: files.len(), secrets })
 }
 
 fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {

@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use run::event::{Event, EventKind, JobEvent};
@@ -14,7 +15,7 @@ use super::signal::{Request, Signals};
 use crate::render::Render;
 
 /// Events of one run: its number among the runs of this process, and what happened.
-pub(super) type Batch = (usize, Vec<Event>);
+pub(super) type Batch = (usize, Arc<[Event]>);
 
 /// How watching ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(super) struct Watch<'a> {
     /// Where they are shown.
     pub(super) screen: &'a mut dyn Render,
     /// Requests to end.
-    pub(super) signals: Signals,
+    pub(super) signals: &'a mut Signals,
     /// When to cancel, after the first job started.
     pub(super) cancel_after: Option<Duration>,
 }
@@ -46,7 +47,7 @@ pub(super) async fn watch<F>(watch: Watch<'_>, cancel: impl Fn(Cancel, &'static 
 where
     F: Future<Output = ()>,
 {
-    let Watch { runs, mut events, screen, mut signals, cancel_after } = watch;
+    let Watch { runs, mut events, screen, signals, cancel_after } = watch;
     let mut frames = screen.frame().map(frames);
     let mut screen = Screen { render: Some(screen) };
     let mut conclusions = Vec::new();
@@ -219,7 +220,7 @@ mod tests {
         for batch in batches {
             sender.send(batch).await.expect("the channel has room");
         }
-        let signals = Signals::listen().expect("signals can be taken");
+        let signals = &mut Signals::listen().expect("signals can be taken");
         let cancelled = RefCell::new(Vec::new());
         // A cancelled run ends; nothing ends while nobody cancels.
         let cancel = |cancel, _reason| {
@@ -227,7 +228,7 @@ mod tests {
             let sender = sender.clone();
             async move {
                 let end = Script::new().run_ends(Conclusion::Cancelled).events();
-                drop(sender.send((0, end)).await);
+                drop(sender.send((0, end.into())).await);
             }
         };
         let ended = watch(Watch { runs, events, screen: counter, signals, cancel_after }, cancel).await;
@@ -239,7 +240,7 @@ mod tests {
         let mut counter = Counter::default();
         let ends = [Conclusion::Success, Conclusion::Failure, Conclusion::Cancelled];
         let batches =
-            ends.into_iter().enumerate().map(|(run, end)| (run, Script::new().run_ends(end).events()));
+            ends.into_iter().enumerate().map(|(run, end)| (run, Script::new().run_ends(end).events().into()));
         let (ended, cancelled) = check(3, &mut counter, None, batches.collect()).await;
         assert_eq!(ended, Ended::Concluded(Conclusion::Failure));
         assert_eq!(counter.finished, Some(Conclusion::Failure));
@@ -249,7 +250,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_goes_away_cancels_the_run_once() {
         let mut counter = Counter { lost_at: Some(1), ..Counter::default() };
-        let batches = vec![(0, Script::new().job("a").events()), (0, Script::new().job("b").events())];
+        let batches =
+            vec![(0, Script::new().job("a").events().into()), (0, Script::new().job("b").events().into())];
         let (ended, cancelled) = check(1, &mut counter, None, batches).await;
         assert_eq!((ended, cancelled), (Ended::Concluded(Conclusion::Cancelled), vec![Cancel::Graceful]));
         assert_eq!(counter.batches, 1);
@@ -258,7 +260,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_time_to_cancel_runs_from_the_first_job() {
         let mut counter = Counter::default();
-        let batches = vec![(0, Script::new().job("a").events())];
+        let batches = vec![(0, Script::new().job("a").events().into())];
         let started = tokio::time::Instant::now();
         let (ended, cancelled) = check(1, &mut counter, Some(Duration::from_secs(5)), batches).await;
         assert_eq!((ended, cancelled), (Ended::Concluded(Conclusion::Cancelled), vec![Cancel::Graceful]));

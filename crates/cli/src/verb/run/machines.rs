@@ -1,0 +1,164 @@
+//! Which machines the jobs of a run get, and the settings of the runner that makes them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use machine::probe::{Choice, NoBackend, select};
+use machine::{AgentCommand, Backend, Caller, Network};
+use run::id::RunnerId;
+use runner::options::{ActionSources, Options, Platform};
+
+use super::args::{MachineChoice, NetworkChoice, RunArgs};
+use crate::failure::{Exit, Failure};
+use crate::state::StateFolder;
+use crate::{GUEST_AGENT, output};
+
+/// Every label, and none.
+const ANY: &str = "*";
+/// Labels of GitHub's own runners that a machine of this host stands in for.
+const UBUNTU: [&str; 6] =
+    ["ubuntu-latest", "ubuntu-slim", "ubuntu-26.04", "ubuntu-24.04", "ubuntu-22.04", "ubuntu-20.04"];
+/// The fewest jobs at a time where nobody says how many: jobs mostly wait for processes, disks and networks.
+const LEAST_PARALLEL: usize = 8;
+
+/// The kinds of machines that the command line asks for, being looked for.
+pub(super) struct Machines {
+    /// For jobs that no platform names; none where a platform names all of them.
+    default: Option<JoinHandle<Found>>,
+    platforms: Vec<(String, JoinHandle<Found>)>,
+    quiet: bool,
+}
+
+type Found = Result<(Arc<dyn Backend>, String), NoBackend>;
+
+/// Starts to look for machines; trying a sandbox takes some milliseconds, in which other things are done.
+pub(super) fn look_for(args: &RunArgs, quiet: bool) -> Machines {
+    let look = |choice: MachineChoice| {
+        let path = search_path();
+        std::thread::spawn(move || {
+            let selection = select(choice.into(), &path)?;
+            Ok((Arc::from(selection.backend), selection.reason))
+        })
+    };
+    let mut platforms = args.platform.clone();
+    // What is named by its label is not what `*` means.
+    platforms.sort_by_key(|(label, _)| label == ANY);
+    let all_named = platforms.last().is_some_and(|(label, _)| label == ANY);
+    Machines {
+        default: (!all_named).then(|| look(args.machine)),
+        platforms: platforms.into_iter().map(|(label, choice)| (label, look(choice))).collect(),
+        quiet,
+    }
+}
+
+impl From<MachineChoice> for Choice {
+    fn from(choice: MachineChoice) -> Self {
+        match choice {
+            MachineChoice::Auto => Self::Auto,
+            MachineChoice::Namespace => Self::Namespace,
+            MachineChoice::Host => Self::Host,
+        }
+    }
+}
+
+fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+impl Machines {
+    /// The runner's settings, once the machines are found.
+    pub(super) fn options(
+        self,
+        args: &RunArgs,
+        root: PathBuf,
+        state: &StateFolder,
+    ) -> Result<Options, Failure> {
+        let mut labels: Vec<String> = served_labels();
+        labels.extend(self.platforms.iter().map(|(label, _)| label.clone()));
+        let default = self.default.map(found).transpose()?;
+        if let (Some((backend, reason)), false) = (&default, self.quiet) {
+            output::to_stderr(&format!("machine: {} ({reason})", backend.name()));
+        }
+        let mut platforms = Vec::new();
+        for (label, looking) in self.platforms {
+            platforms.push(Platform { label, backend: found(looking)?.0 });
+        }
+        let named = platforms.last().map(|platform| Arc::clone(&platform.backend));
+        let backend = default.map(|(backend, _)| backend).or(named).expect("a machine was looked for");
+        let mut actions = ActionSources::default();
+        for (reference, folder) in &args.action {
+            actions.add(reference, absolute(folder)?);
+        }
+        Ok(Options {
+            runner: RunnerId(state.owner().id().to_owned()),
+            labels,
+            capacity: args.parallel.map_or_else(default_parallel, usize::from),
+            backend,
+            platforms,
+            root,
+            actions,
+            caller: caller(),
+            network: match args.network {
+                NetworkChoice::Full => Network::Full,
+                NetworkChoice::None => Network::None,
+            },
+            scratch: state.scratch(),
+            agent: agent()?,
+            services: Vec::new(),
+        })
+    }
+}
+
+fn found(looking: JoinHandle<Found>) -> Result<(Arc<dyn Backend>, String), Failure> {
+    looking.join().expect("looking for a machine does not panic").map_err(|error| {
+        let remedy = error.remedy.clone();
+        let failure = Failure::new(Exit::Missing, error);
+        failure.with_help(match remedy {
+            Some(remedy) => format!("{remedy}; or run without isolation with `--machine host`"),
+            None => "run without isolation with `--machine host`".to_owned(),
+        })
+    })
+}
+
+/// Labels that a machine of this host stands in for, whatever it is made of.
+fn served_labels() -> Vec<String> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let own = ["self-hosted", "linux", architecture];
+    UBUNTU.into_iter().chain(own).map(str::to_owned).collect()
+}
+
+fn default_parallel() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (2 * cores).max(LEAST_PARALLEL)
+}
+
+fn absolute(folder: &std::path::Path) -> Result<PathBuf, Failure> {
+    folder.canonicalize().map_err(|error| {
+        Failure::new(Exit::Usage, error)
+            .while_doing(format!("cannot use the action in `{}`", folder.display()))
+    })
+}
+
+fn caller() -> Caller {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Caller {
+        home: std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default(),
+        path: search_path(),
+        environment: std::env::vars_os().filter_map(text).collect(),
+    }
+}
+
+/// This program is also the agent inside the machines.
+fn agent() -> Result<AgentCommand, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(Exit::Usage, error).while_doing("cannot find this program's own file")
+    })?;
+    Ok(AgentCommand { program, arguments: vec![GUEST_AGENT.to_owned()] })
+}

@@ -33,7 +33,16 @@ pub trait Booted: Send {
     fn log(&self) -> Option<PathBuf>;
 
     /// Ends the machine, if need be by force, and removes what it left on the host.
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
+    fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
+}
+
+/// What is known about a machine that is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The agent has said that it killed everything, and is about to end.
+    Killed,
+    /// Anything may still run.
+    Unknown,
 }
 
 /// The two directions of the stream to a guest agent.

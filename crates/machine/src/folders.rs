@@ -9,20 +9,20 @@ use std::path::{Component, Path, PathBuf};
 use crate::backend::BootError;
 use crate::spec::{Content, MachineSpec, Place};
 
-/// Makes the folders of all places below `scratch`.
-pub(crate) fn make(scratch: &Path) -> Result<(), BootError> {
+/// Makes the folders of all places at `folder_of`, and those above them.
+pub(crate) fn make(folder_of: impl Fn(Place) -> PathBuf) -> Result<(), BootError> {
     Place::ALL.into_iter().try_for_each(|place| {
-        let folder = scratch.join(place.folder_name());
-        fs::create_dir(&folder).map_err(|source| BootError::Scratch { path: folder, source })
+        let folder = folder_of(place);
+        fs::create_dir_all(&folder).map_err(|source| BootError::Scratch { path: folder, source })
     })
 }
 
-/// Copies into the folders below `scratch` what they begin with.
-pub(crate) async fn copy(spec: &MachineSpec, scratch: &Path) -> Result<(), BootError> {
+/// Copies into the folders what they begin with.
+pub(crate) async fn copy(spec: &MachineSpec, folder_of: impl Fn(Place) -> PathBuf) -> Result<(), BootError> {
     let mut copies = Vec::new();
     for place in Place::ALL {
         if let Content::Copy { root, entries } = spec.content(place) {
-            copies.push((root.clone(), entries.clone(), scratch.join(place.folder_name())));
+            copies.push((root.clone(), entries.clone(), folder_of(place)));
         }
     }
     if copies.is_empty() {

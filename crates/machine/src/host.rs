@@ -6,13 +6,13 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
 
-use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream};
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 use crate::folders;
 use crate::scratch::Scratch;
 use crate::spawn::MachineProcess;
@@ -30,8 +30,8 @@ impl Backend for Host {
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
             let scratch = create_scratch(spec)?;
-            folders::make(scratch.path())?;
-            folders::copy(spec, scratch.path()).await?;
+            folders::make(|place| folder_of(scratch.path(), place))?;
+            folders::copy(spec, |place| folder_of(scratch.path(), place)).await?;
             let mut command = Command::new(&spec.agent.program);
             command.args(&spec.agent.arguments).env_clear().current_dir("/").stdout(Stdio::null());
             let started = Started::start(command, scratch).await?;
@@ -47,11 +47,22 @@ pub(crate) fn create_scratch(spec: &MachineSpec) -> Result<Scratch, BootError> {
         .map_err(|source| BootError::Scratch { path: spec.scratch.clone(), source })
 }
 
+/// Where a place's own folder is among the machine's private files.
+fn folder_of(scratch: &Path, place: Place) -> PathBuf {
+    scratch.join(match place {
+        Place::Workspace => "workspace",
+        Place::Temp => "temp",
+        Place::Home => "home",
+        Place::ToolCache => "toolcache",
+        Place::Actions => "actions",
+    })
+}
+
 fn path_of(spec: &MachineSpec, place: Place, started: &Started) -> String {
     let path = match (place, spec.content(place)) {
         (_, Content::ReadOnly(root)) => root.clone(),
         (Place::Home, Content::Empty) if !spec.caller.home.as_os_str().is_empty() => spec.caller.home.clone(),
-        _ => started.scratch.path().join(place.folder_name()),
+        _ => folder_of(started.scratch.path(), place),
     };
     path.to_string_lossy().into_owned()
 }
@@ -95,15 +106,20 @@ impl Started {
         self.log.clone()
     }
 
-    /// Waits for the end of the process and removes the machine's files.
-    pub(crate) async fn stop(self) {
-        let ending = tokio::task::spawn_blocking(move || {
-            // A stream that is still open would keep the agent waiting.
-            drop(self.stream);
-            self.process.end();
-            drop(self.scratch);
-        });
-        ending.await.expect("ending a machine does not panic");
+    /// Removes the machine's files, once nothing runs in it any more.
+    pub(crate) async fn stop(self, ending: Ending) {
+        let Self { stream, process, scratch, log: _ } = self;
+        // A stream that is still open would keep the agent waiting.
+        drop(stream);
+        let ended = tokio::task::spawn_blocking(|| process.end());
+        match ending {
+            // Nothing is left but the agent's own exit and the kernel's tidying of namespaces, which takes a while.
+            Ending::Killed => drop(ended),
+            Ending::Unknown => ended.await.expect("waiting for a process does not panic"),
+        }
+        // Removing many files takes a while.
+        let removed = tokio::task::spawn_blocking(|| drop(scratch)).await;
+        removed.expect("removing files does not panic");
     }
 }
 
@@ -131,7 +147,7 @@ impl Booted for HostMachine {
         Some(self.started.log())
     }
 
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(self.started.stop())
+    fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
+        Box::pin(self.started.stop(ending))
     }
 }

@@ -25,7 +25,7 @@ pub mod scratch;
 mod spawn;
 pub mod spec;
 
-pub use backend::{Backend, BackendName, BootError, Booted};
+pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream};
 pub use machine::{FileToWrite, Machine, MachineError, Usage};
 pub use process::{Output, Process, Signaller};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use guest::protocol::{Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, TAR_PIPELINE};
 
-use crate::backend::{Backend, BackendName, BootError, Booted};
+use crate::backend::{Backend, BackendName, BootError, Booted, Ending};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
 use crate::process::Process;
 use crate::spec::{MachineSpec, Place};
@@ -98,7 +98,7 @@ impl Machine {
         let connection = match Connection::open(booted.stream(), booted.log()).await {
             Ok(connection) => connection,
             Err(reason) => {
-                booted.stop().await;
+                booted.stop(Ending::Unknown).await;
                 return Err(BootError::NoAgent { reason });
             }
         };
@@ -279,17 +279,19 @@ impl Machine {
         let booted = self.booted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(booted) = booted else { return Usage::default() };
         let mut usage = Usage { wall: self.started.elapsed(), ..Usage::default() };
+        let mut ending = Ending::Unknown;
         let asked = self.connection.request(Budget::SHORT, |id| Request::Shutdown { id });
         if let Ok(pending) = asked
             && let Ok(Ok(Event::Usage(used))) =
                 tokio::time::timeout(SHUTDOWN_DEADLINE, pending.answer()).await
         {
+            ending = Ending::Killed;
             usage.user = Duration::from_micros(used.user_microseconds);
             usage.system = Duration::from_micros(used.system_microseconds);
             usage.peak_kib = used.peak_kib;
         }
         self.connection.close("it was stopped");
-        booted.stop().await;
+        booted.stop(ending).await;
         usage
     }
 }

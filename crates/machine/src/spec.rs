@@ -71,17 +71,6 @@ pub enum Place {
 impl Place {
     /// Every place, in a fixed order.
     pub const ALL: [Self; 5] = [Self::Workspace, Self::Temp, Self::Home, Self::ToolCache, Self::Actions];
-
-    /// The name of the place's folder among a machine's private files.
-    pub(crate) fn folder_name(self) -> &'static str {
-        match self {
-            Self::Workspace => "workspace",
-            Self::Temp => "temp",
-            Self::Home => "home",
-            Self::ToolCache => "toolcache",
-            Self::Actions => "actions",
-        }
-    }
 }
 
 /// A place and what it begins with.

@@ -18,13 +18,16 @@ use std::process::Command;
 
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream};
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 use crate::folders;
 use crate::host::{Started, create_scratch};
 use crate::spec::{MachineSpec, Place};
 
 /// The home folder inside.
 const HOME: &str = "/home/runner";
+
+/// The tool cache's folder inside; a link leads here from where GitHub's machines have it.
+const TOOL_CACHE: &str = "/home/runner/work/_tool";
 
 /// Bubblewrap's sandboxes as machines.
 #[derive(Debug, Clone)]
@@ -57,9 +60,11 @@ impl Backend for Namespace {
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
             let scratch = create_scratch(spec)?;
-            folders::make(scratch.path())?;
             let private = scratch.path().to_owned();
-            let copying = folders::copy(spec, &private);
+            let repository = folder_name(&spec.repository);
+            let folder_of = |place| folder_of(&private, place, repository);
+            folders::make(folder_of)?;
+            let copying = folders::copy(spec, folder_of);
             let tools = tools::find(&spec.caller);
             let arguments = arguments::build(spec, &tools, scratch.path())
                 .map_err(|source| BootError::Scratch { path: scratch.path().to_owned(), source })?;
@@ -72,7 +77,7 @@ impl Backend for Namespace {
             let starting = Started::start(command, scratch);
             let ((), started) = futures_util::future::try_join(copying, starting).await?;
             let environment = arguments::environment(spec, &tools);
-            let repository = spec.repository.clone();
+            let repository = repository.to_owned();
             Ok(Box::new(NamespaceMachine { started, environment, repository }) as Box<dyn Booted>)
         })
     }
@@ -86,6 +91,21 @@ impl Namespace {
         command.args(arguments).env_clear().current_dir("/").process_group(0);
         command
     }
+}
+
+/// The folder that a repository's name gives; a name that is no single folder's gets another.
+fn folder_name(repository: &str) -> &str {
+    if repository.contains('/') || matches!(repository, "" | "." | "..") { "repository" } else { repository }
+}
+
+/// Where the folder of a place is on the host. All but the temporary folder lie in the home, so that few mounts do.
+fn folder_of(scratch: &Path, place: Place, repository: &str) -> PathBuf {
+    let inside = match place {
+        Place::ToolCache => TOOL_CACHE.to_owned(),
+        other => path_of(other, repository),
+    };
+    let below_home = Path::new(&inside).strip_prefix(HOME).expect("every place has its folder in the home");
+    scratch.join("home").join(below_home)
 }
 
 /// Where a place is inside.
@@ -122,7 +142,7 @@ impl Booted for NamespaceMachine {
         Some(self.started.log())
     }
 
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(self.started.stop())
+    fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
+        Box::pin(self.started.stop(ending))
     }
 }

@@ -58,7 +58,9 @@ async fn there_are_no_rights_to_get_more() {
 
 #[tokio::test]
 async fn the_kernels_settings_cannot_be_written() {
-    let script = "find /proc -path '/proc/[0-9]*' -prune -o -type f -writable -print 2>/dev/null; true";
+    // The kernel itself asks for a capability to write to `mtrr`; triggers on pressure change nothing.
+    let script = "find /proc -path '/proc/[0-9]*' -prune -o -type f -writable -print 2>/dev/null | \
+                  grep -v -e '^/proc/mtrr$' -e '^/proc/pressure/'; true";
     check(|_| {}, script, "").await;
 }
 

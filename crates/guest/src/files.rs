@@ -18,9 +18,9 @@ pub(crate) fn write(files: &[FileWrite]) -> Result<(), Failure> {
 fn write_one(file: &FileWrite) -> io::Result<()> {
     let path = Path::new(&file.path);
     let mut options = OpenOptions::new();
-    options.create(true).mode(file.mode);
+    options.create(true).truncate(false).mode(file.mode);
     match file.placement {
-        Placement::Replace => options.write(true).truncate(true),
+        Placement::Replace => options.write(true),
         Placement::Append => options.append(true),
     };
     let mut opened = match options.open(path) {
@@ -33,8 +33,13 @@ fn write_one(file: &FileWrite) -> io::Result<()> {
         other => other?,
     };
     opened.write_all(&file.data)?;
+    let metadata = opened.metadata()?;
+    // Cut afterwards: ext4 flushes a file to the disk that is emptied and then written.
+    if file.placement == Placement::Replace && metadata.len() > file.data.len() as u64 {
+        opened.set_len(file.data.len() as u64)?;
+    }
     // The mask of the process applies to new files, and an existing file keeps its mode.
-    if opened.metadata()?.permissions().mode() & 0o7777 != file.mode {
+    if metadata.permissions().mode() & 0o7777 != file.mode {
         opened.set_permissions(fs::Permissions::from_mode(file.mode))?;
     }
     Ok(())

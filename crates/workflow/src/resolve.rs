@@ -26,54 +26,118 @@ pub struct WorkflowReference {
 }
 
 /// Why a reference is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// Neither `./path`, `$/path` nor `owner/repository/path@ref`.
     #[error(
-        "expected format {{owner}}/{{repository}}/{{path}}@{{ref}}, or ./{{path}} for a workflow of this repository"
+        "references to workflows must be prefixed with format 'owner/repository/' or './' for local workflows"
     )]
     Format,
     /// A path of this repository with a version.
-    #[error("a workflow of this repository cannot have a version")]
+    #[error("cannot specify version when calling local workflows")]
     LocalVersion,
     /// No version behind `@`.
-    #[error("no version specified: expected @{{ref}} at the end")]
+    #[error("no version specified")]
     NoVersion,
-    /// A workflow elsewhere than in `.github/workflows`, or deeper.
-    #[error("a called workflow must be a file directly in .github/workflows")]
+    /// More than one `@`.
+    #[error("too many '@' in workflow reference")]
+    ManyVersions,
+    /// A version that is no name of a branch, a tag or a commit.
+    #[error("invalid version: {0}")]
+    Version(&'static str),
+    /// No name of an owner.
+    #[error("owner name must be a valid repository owner name")]
+    Owner,
+    /// No name of a repository.
+    #[error("repository name is invalid")]
+    Repository,
+    /// A workflow elsewhere.
+    #[error("references to workflows must be rooted in '.github/workflows'")]
     Folder,
+    /// A workflow in a folder of that folder.
+    #[error("workflows must be defined at the top level of the .github/workflows/ directory")]
+    Subfolder,
     /// A file that is no YAML file.
-    #[error("a called workflow must have the extension .yml or .yaml")]
+    #[error("workflow file should have either a '.yml' or '.yaml' file extension")]
     Extension,
+    /// A file that is called `.yml`.
+    #[error("invalid workflow file name")]
+    FileName,
 }
+
+/// Folders that workflows are called from.
+const FOLDERS: [&str; 2] = [".github/workflows/", ".github/workflows-lab/"];
 
 impl WorkflowReference {
     /// Reads the `uses` of a job in a workflow of the repository `caller` (`None`: the one whose workflow runs). A path
     /// of the same repository is one of the caller's.
+    ///
+    /// # Errors
+    /// What GitHub has against the reference.
     pub fn parse(uses: &str, caller: Option<&RepositoryVersion>) -> Result<Self, ReferenceError> {
         if let Some(path) = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/")) {
+            check_path(path.split('@').next().unwrap_or(path))?;
             if path.contains('@') {
                 return Err(ReferenceError::LocalVersion);
             }
-            return Ok(Self { repository: caller.cloned(), path: checked_path(path)?.to_owned() });
+            return Ok(Self { repository: caller.cloned(), path: path.to_owned() });
         }
-        let Some((location, version)) = uses.split_once('@') else {
-            let segments = uses.split('/').filter(|segment| !segment.is_empty()).count();
-            return Err(if segments > 2 { ReferenceError::NoVersion } else { ReferenceError::Format });
-        };
-        let mut parts = location.splitn(3, '/');
-        let (Some(owner), Some(name), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(ReferenceError::Format);
-        };
-        if owner.is_empty() || name.is_empty() || owner == "." || owner == ".." {
-            return Err(ReferenceError::Format);
+        let Some((location, version)) = uses.split_once('@') else { return Err(ReferenceError::NoVersion) };
+        if version.contains('@') {
+            return Err(ReferenceError::ManyVersions);
         }
         if version.is_empty() {
             return Err(ReferenceError::NoVersion);
         }
+        let start =
+            FOLDERS.iter().filter_map(|folder| location.find(folder)).min().ok_or(ReferenceError::Folder)?;
+        let (repository, path) = location.split_at(start);
+        let mut names = repository.split('/').filter(|name| !name.is_empty());
+        let (Some(owner), Some(name), None) = (names.next(), names.next(), names.next()) else {
+            return Err(ReferenceError::Format);
+        };
+        check_name(owner, ReferenceError::Owner)?;
+        check_name(name, ReferenceError::Repository)?;
+        check_version(version)?;
+        check_path(path)?;
         let repository =
             RepositoryVersion { owner: owner.to_owned(), name: name.to_owned(), version: version.to_owned() };
-        Ok(Self { repository: Some(repository), path: checked_path(path)?.to_owned() })
+        Ok(Self { repository: Some(repository), path: path.to_owned() })
+    }
+}
+
+fn check_name(name: &str, error: ReferenceError) -> Result<(), ReferenceError> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-');
+    // A name of dots alone would be a folder, not a repository.
+    let valid = name.chars().all(allowed) && name.chars().any(|character| character != '.');
+    if valid { Ok(()) } else { Err(error) }
+}
+
+fn check_version(version: &str) -> Result<(), ReferenceError> {
+    if ["?", "*", "[", "]", "\\", "~", "^", ":", "..", "//"].iter().any(|wrong| version.contains(wrong)) {
+        return Err(ReferenceError::Version("it has a character or sequence that no reference has"));
+    }
+    if version.starts_with(['/', '.']) || version.ends_with(['/', '.']) {
+        return Err(ReferenceError::Version("it cannot begin or end with a slash '/' or a dot '.'"));
+    }
+    if version.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock")) {
+        return Err(ReferenceError::Version("no part of it can begin with a dot or end with '.lock'"));
+    }
+    if version.chars().any(|character| character.is_whitespace() || character.is_ascii_control()) {
+        return Err(ReferenceError::Version("it cannot have whitespace or control characters"));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), ReferenceError> {
+    let file = FOLDERS.iter().find_map(|folder| path.strip_prefix(folder)).ok_or(ReferenceError::Folder)?;
+    if file.contains(['/', '\\']) {
+        return Err(ReferenceError::Subfolder);
+    }
+    match file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) {
+        None => Err(ReferenceError::Extension),
+        Some("") => Err(ReferenceError::FileName),
+        Some(_) => Ok(()),
     }
 }
 
@@ -85,17 +149,6 @@ impl std::fmt::Display for WorkflowReference {
             None => write!(f, "./{}", self.path),
         }
     }
-}
-
-fn checked_path(path: &str) -> Result<&str, ReferenceError> {
-    let Some(file) = path.strip_prefix(".github/workflows/") else { return Err(ReferenceError::Folder) };
-    if file.contains('/') || file.contains('\\') {
-        return Err(ReferenceError::Folder);
-    }
-    if !file.ends_with(".yml") && !file.ends_with(".yaml") {
-        return Err(ReferenceError::Extension);
-    }
-    Ok(path)
 }
 
 /// What is known about a called workflow.
@@ -153,11 +206,20 @@ mod tests {
         check("./.github/workflows/x.yml@v1", "LocalVersion");
         check("a/b/.github/workflows/x.yml", "NoVersion");
         check("a/b/.github/workflows/x.yml@", "NoVersion");
-        check("a/b@v1", "Format");
-        check("", "Format");
+        check("", "NoVersion");
+        check("a/b/.github/workflows/x.yml@v1@v2", "ManyVersions");
+        check("a/.github/workflows/x.yml@v1", "Format");
+        check("a/b@v1", "Folder");
         check("a/b/x.yml@v1", "Folder");
-        check("a/b/.github/workflows/deep/x.yml@v1", "Folder");
+        check("a!/b/.github/workflows/x.yml@v1", "Owner");
+        check("a/../.github/workflows/x.yml@v1", "Repository");
+        check("a/b/.github/workflows/deep/x.yml@v1", "Subfolder");
         check("./.github/workflows/x.txt", "Extension");
+        check("./.github/workflows/.yml", "FileName");
         check("./../.github/workflows/x.yml", "Folder");
+        for version in ["v1..v2", "/v1", "v1/", "a.lock/b", "a b", "v\\1", "a/.b"] {
+            let reference = WorkflowReference::parse(&format!("a/b/.github/workflows/x.yml@{version}"), None);
+            assert!(reference.is_err(), "{version:?}");
+        }
     }
 }

@@ -95,7 +95,7 @@ impl Decision<'_> {
     /// The end of a job that does not run, or its legs.
     fn start(&self, scope: &Scope<'_>, job: &Job, group: JobId) -> EventKind {
         let contexts = scope.contexts(job);
-        let name = literal_name(scope, job);
+        let name = scope.planned.name_without_leg(job, &contexts);
         if scope.cancel == Some(Cancel::Now) {
             return finish::event(&group, &name, Conclusion::Cancelled, None);
         }
@@ -138,12 +138,6 @@ impl Decision<'_> {
         let legs = kept.map(leg).collect::<Result<Vec<Leg>, EvaluationError>>()?;
         Ok(EventKind::JobExpanded { group: group.clone(), legs, fail_fast, max_parallel, total })
     }
-}
-
-/// The name of a job that has no legs: its `name` where that needs no values, else its id.
-fn literal_name(scope: &Scope<'_>, job: &Job) -> String {
-    let name = scope.planned.job_name(job, &[], &scope.contexts(job));
-    name.unwrap_or_else(|_| job.id.value.clone())
 }
 
 /// No outputs.

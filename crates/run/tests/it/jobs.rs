@@ -115,6 +115,16 @@ fn what_cannot_be_evaluated_fails_its_job_with_the_place() {
 }
 
 #[test]
+fn a_job_without_legs_has_a_name_without_their_values() {
+    let world = World::new(&jobs(&[
+        ("a", "if: false\nname: Test ${{ matrix.os }}\nstrategy: {matrix: {os: [x]}}"),
+        ("b", "if: false\nname: On ${{ github.event_name }}"),
+    ]));
+    let names: Vec<&str> = world.state.jobs().map(|(_, job)| job.name.as_str()).collect();
+    assert_eq!(names, ["a", "On push"]);
+}
+
+#[test]
 fn a_selection_has_the_job_and_what_it_needs() {
     let list = jobs(&[("a", ""), ("b", "needs: a"), ("c", "needs: b"), ("d", "")]);
     let selection = Selection { jobs: vec!["B".to_owned()], ..Selection::default() };

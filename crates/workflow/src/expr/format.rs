@@ -18,6 +18,20 @@ pub(crate) enum TemplateError {
     MissingArgument,
 }
 
+/// What is wrong with a call of `format` with this template and so many arguments behind it.
+pub(crate) fn format_mistake(template: &str, arguments: usize) -> Option<String> {
+    Some(match pieces(template, arguments).err()? {
+        TemplateError::Invalid => format!(
+            "Invalid format string: '{template}' has a brace that is neither doubled nor part of a placeholder such as {{0}}"
+        ),
+        TemplateError::MissingArgument => {
+            format!(
+                "Format string '{template}' references an argument that is not among the {arguments} provided"
+            )
+        }
+    })
+}
+
 /// The pieces of `template`, which is given `arguments` arguments.
 pub(crate) fn pieces(template: &str, arguments: usize) -> Result<Vec<Piece<'_>>, TemplateError> {
     let bytes = template.as_bytes();

@@ -35,6 +35,7 @@ pub use condition::to_condition;
 pub use contexts::Contexts;
 pub use error::{ExprError, Stage};
 pub use eval::{HashFilesError, HostFunctions, JobStatus, NoHost, eval, eval_within};
+pub(crate) use format::format_mistake;
 pub use functions::Function;
 pub use memory::{MEMORY_OF_EXPRESSION, MEMORY_OF_TEMPLATE};
 pub use names::{Names, StatusFunctions};

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::PlannedWorkflow;
-use crate::expr::{Contexts, NoHost, Object, Value};
+use crate::expr::{Contexts, Expr, NoHost, Object, Value};
 use crate::inputs::call_inputs;
 use crate::matrix::{Strategy, expand, leg_name};
 use crate::model::{Call, Job, JobKind, Trigger};
 use crate::source::Span;
-use crate::template::{Token, TokenKind, evaluate};
+use crate::template::{Key, Token, TokenKind, evaluate};
 
 /// Why a key of a job has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +88,14 @@ impl PlannedWorkflow {
             (TokenKind::Expression(_), false) => name.into_owned(),
             (_, false) => leg_name(&name, parts),
         })
+    }
+
+    /// The name of a job that ends before it has legs: its id where the name needs a leg's values.
+    #[must_use]
+    pub fn name_without_leg(&self, job: &Job, contexts: &Contexts) -> String {
+        let needs_leg = job.name.as_ref().is_some_and(|name| mentions(name, &["matrix", "strategy"]));
+        let name = if needs_leg { None } else { self.job_name(job, &[], contexts).ok() };
+        name.unwrap_or_else(|| job.id.value.clone())
     }
 
     /// The labels of `runs-on`, as written.
@@ -178,5 +186,20 @@ fn flag(value: &Value) -> bool {
     match value {
         Value::Bool(value) => *value,
         other => &*other.to_text() == "true",
+    }
+}
+
+/// Whether the token has an expression that uses one of the contexts.
+pub(super) fn mentions(token: &Token, contexts: &[&str]) -> bool {
+    let named = |expr: &Expr| {
+        expr.contexts().any(|used| contexts.iter().any(|name| name.eq_ignore_ascii_case(used.context)))
+    };
+    match &token.kind {
+        TokenKind::Expression(expr) => named(expr),
+        TokenKind::Sequence(items) => items.iter().any(|item| mentions(item, contexts)),
+        TokenKind::Mapping(entries) => entries.iter().any(|entry| {
+            matches!(&entry.key, Key::Expression(expr) if named(expr)) || mentions(&entry.value, contexts)
+        }),
+        TokenKind::Null | TokenKind::Bool(_) | TokenKind::Number(_) | TokenKind::String(_) => false,
     }
 }

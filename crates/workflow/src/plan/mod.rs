@@ -15,7 +15,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::expr::Value;
+use crate::expr::{Contexts, Value};
 use crate::model::{Job, JobKind, Workflow};
 use crate::source::{SourceFile, Span};
 
@@ -136,6 +136,17 @@ impl Selection {
 }
 
 impl Plan {
+    /// The evaluated `run-name`; `None` where the workflow has none, or it has no value.
+    #[must_use]
+    pub fn run_name(&self) -> Option<String> {
+        let contexts = Contexts::new()
+            .with("github", self.github.clone())
+            .with("vars", self.vars.clone())
+            .with("inputs", self.inputs.clone());
+        let name = self.root.evaluate(self.root.workflow.run_name.as_ref()?, &contexts).ok()?;
+        Some(name.to_text().into_owned()).filter(|name| !name.is_empty())
+    }
+
     /// The jobs of the root workflow that run, in the order of the file.
     #[must_use]
     pub fn selected_jobs(&self) -> Vec<&Job> {

@@ -4,11 +4,12 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::evaluate::mentions;
 use super::{Plan, PlannedWorkflow};
-use crate::expr::{Contexts, Expr, Value};
+use crate::expr::{Contexts, Value};
 use crate::matrix::{Leg, Strategy, leg_name};
 use crate::model::{Job, JobKind};
-use crate::template::{Key, Token, TokenKind};
+use crate::template::Token;
 
 /// The most jobs that one outline lists, those of called workflows included; further ones are left out.
 const MAX_OUTLINED_JOBS: usize = 10_000;
@@ -29,8 +30,10 @@ pub struct JobOutline {
     pub name: String,
     /// The keys of the jobs that it needs.
     pub needs: Vec<String>,
-    /// The leg's values; none without a matrix, and where the matrix depends on what only the run knows.
+    /// The leg's values; none without a matrix, and where the matrix is dynamic.
     pub matrix: Option<Value>,
+    /// Whether the legs depend on what only the run knows; they are one here.
+    pub dynamic: bool,
     /// The labels of the runner; none where they depend on what only the run knows.
     pub runs_on: Vec<String>,
     /// The reference of the called workflow.
@@ -71,6 +74,7 @@ impl JobOutline {
             "name": self.name,
             "needs": self.needs,
             "matrix": self.matrix.as_ref().map(Value::to_json),
+            "dynamic": self.dynamic,
             "runs_on": self.runs_on,
             "uses": self.uses,
             "stage": self.stage,
@@ -92,6 +96,9 @@ fn push_stages(text: &mut String, jobs: &[JobOutline], depth: usize) {
             text.push_str(&format!("{indent}  {}", job.name));
             if job.name != job.id && !job.name.starts_with(&format!("{} (", job.id)) {
                 text.push_str(&format!(" [{}]", job.id));
+            }
+            if job.dynamic {
+                text.push_str("  (its legs show during the run)");
             }
             if !job.runs_on.is_empty() {
                 text.push_str(&format!("  on {}", job.runs_on.join(", ")));
@@ -189,6 +196,7 @@ impl Outliner<'_> {
             name: name.unwrap_or_else(|| leg_name(&job.id.value, parts)),
             needs: job.needs.iter().map(|need| need.value.clone()).collect(),
             matrix: leg.map(|leg| leg.matrix.clone()).filter(|matrix| *matrix != Value::Null),
+            dynamic: leg.is_none(),
             runs_on,
             uses,
             stage,
@@ -221,18 +229,4 @@ fn stages<'a>(planned: &'a PlannedWorkflow, jobs: &[&'a Job]) -> IndexMap<&'a st
 /// Whether the value depends on jobs that ran before.
 fn depends_on_run(token: &Token) -> bool {
     mentions(token, &["needs", "secrets", "steps", "env", "job", "runner"])
-}
-
-fn mentions(token: &Token, contexts: &[&str]) -> bool {
-    let named = |expr: &Expr| {
-        expr.contexts().any(|used| contexts.iter().any(|name| name.eq_ignore_ascii_case(used.context)))
-    };
-    match &token.kind {
-        TokenKind::Expression(expr) => named(expr),
-        TokenKind::Sequence(items) => items.iter().any(|item| mentions(item, contexts)),
-        TokenKind::Mapping(entries) => entries.iter().any(|entry| {
-            matches!(&entry.key, Key::Expression(expr) if named(expr)) || mentions(&entry.value, contexts)
-        }),
-        TokenKind::Null | TokenKind::Bool(_) | TokenKind::Number(_) | TokenKind::String(_) => false,
-    }
 }

@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 
 use super::condition::{self, Condition};
-use super::options::Strictness;
 use super::report::{Report, quoted};
 use super::{is_true, step, text_of};
 use crate::expr::Expr;
@@ -16,12 +15,12 @@ use crate::template::{Token, TokenKind};
 const NODE_RUNTIMES: [&str; 5] = ["node12", "node14", "node16", "node20", "node24"];
 
 /// Reads the mapping of a whole file; `None` where `runs` cannot be told.
-pub(crate) fn read(root: &Token, strictness: Strictness, report: &mut Report<'_>) -> Option<Action> {
+pub(crate) fn read(root: &Token, report: &mut Report<'_>) -> Option<Action> {
     let text = |name| root.entry(name).and_then(|entry| text_of(&entry.value)).map(|text| text.value);
     let runs = match root.entry("runs") {
-        Some(entry) => runs(&entry.value, strictness, report),
+        Some(entry) => runs(&entry.value, report),
         None => {
-            if strictness == Strictness::Runner {
+            if !report.is_for_author() {
                 report.error(root.span, "missing-key", "Required property is missing: runs");
             }
             None
@@ -62,24 +61,24 @@ fn output(token: &Token) -> ActionOutput {
     }
 }
 
-fn runs(token: &Token, strictness: Strictness, report: &mut Report<'_>) -> Option<ActionRuns> {
+fn runs(token: &Token, report: &mut Report<'_>) -> Option<ActionRuns> {
     let text = |name| token.entry(name).and_then(|entry| text_of(&entry.value)).map(|text| text.value);
     if let Some(plugin) = text("plugin") {
         return Some(ActionRuns::Plugin { plugin });
     }
     let Some(using) = token.entry("using").and_then(|entry| text_of(&entry.value)) else {
-        if strictness == Strictness::Runner {
+        if !report.is_for_author() {
             report.error(token.span, "missing-key", "Required property is missing: using");
         }
         return None;
     };
     let kind = using.value.to_ascii_lowercase();
     if kind == "docker" {
-        return docker(token, strictness, report);
+        return docker(token, report);
     }
     if kind == "composite" {
         let Some(steps) = token.entry("steps") else {
-            missing(token, "steps", strictness, report);
+            missing(token, "steps", report);
             return None;
         };
         let allowed = SCHEMA.definition(STEP_IF).allowed;
@@ -87,7 +86,7 @@ fn runs(token: &Token, strictness: Strictness, report: &mut Report<'_>) -> Optio
     }
     if NODE_RUNTIMES.contains(&kind.as_str()) {
         let Some(main) = text("main") else {
-            missing(token, "main", strictness, report);
+            missing(token, "main", report);
             return None;
         };
         let pre_if = hook_condition(token, "pre-if", report);
@@ -105,10 +104,10 @@ fn runs(token: &Token, strictness: Strictness, report: &mut Report<'_>) -> Optio
     None
 }
 
-fn docker(token: &Token, strictness: Strictness, report: &mut Report<'_>) -> Option<ActionRuns> {
+fn docker(token: &Token, report: &mut Report<'_>) -> Option<ActionRuns> {
     let text = |name| token.entry(name).and_then(|entry| text_of(&entry.value)).map(|text| text.value);
     let Some(image) = text("image") else {
-        missing(token, "image", strictness, report);
+        missing(token, "image", report);
         return None;
     };
     Some(ActionRuns::Docker {
@@ -124,8 +123,8 @@ fn docker(token: &Token, strictness: Strictness, report: &mut Report<'_>) -> Opt
 }
 
 /// The schema of authors demands the key itself.
-fn missing(token: &Token, key: &str, strictness: Strictness, report: &mut Report<'_>) {
-    if strictness == Strictness::Runner {
+fn missing(token: &Token, key: &str, report: &mut Report<'_>) {
+    if !report.is_for_author() {
         report.error(token.span, "missing-key", format!("Required property is missing: {key}"));
     }
 }
@@ -134,6 +133,11 @@ fn missing(token: &Token, key: &str, strictness: Strictness, report: &mut Report
 fn hook_condition(token: &Token, name: &str, report: &mut Report<'_>) -> Expr {
     match token.entry(name).map(|entry| &entry.value) {
         Some(value) if matches!(value.kind, TokenKind::String(_) | TokenKind::Expression(_)) => {
+            if value.is_expression() {
+                let message = format!("Explicit expression syntax ${{{{ }}}} is not supported for '{name}'");
+                let diagnostic = report.describe(value.span, "explicit-expression", message);
+                report.push(diagnostic.with_help("write the expression without `${{` and `}}`"));
+            }
             condition::read(value, SCHEMA.definition(RUNS_IF).allowed, Condition::Plain, report)
         }
         _ => condition::always(),

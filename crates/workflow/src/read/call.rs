@@ -2,6 +2,8 @@
 //!
 //! A mistake in a called workflow is reported in the file of the call, at the `uses` that refers to it.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 
 use super::options::{MAX_FILES, ReadOptions, Strictness};
@@ -16,9 +18,15 @@ use crate::schema::workflow::{BOOLEAN_INPUT, NUMBER_INPUT, SCHEMA, STRING_INPUT}
 use crate::source::{SourceFile, Span, Spanned};
 use crate::template::{Entry, Token};
 
+/// Calls of one run, one inside another: files that call each other many times multiply.
+const MAX_CALLS: usize = 1000;
+/// Bytes of all called files, each counted as often as it is called.
+const MAX_CALLED_BYTES: usize = 32 * 1024 * 1024;
+
 /// Reads the workflows that the jobs of the report's file call.
 pub(crate) fn read_all(workflow: &mut Workflow, options: &ReadOptions<'_>, report: &mut Report<'_>) {
-    let mut calls = Calls { options, jobs: 0, files: 1, findings: Vec::new() };
+    let mut calls =
+        Calls { options, jobs: 0, calls: 0, bytes: 0, files: HashMap::new(), findings: Vec::new() };
     if let Some(message) = calls.count(&workflow.jobs) {
         let first_beyond = workflow.jobs.get(options.max_jobs.unwrap_or_default());
         report.error(first_beyond.map_or(Span::default(), |job| job.id.span), "max-job-limit", message);
@@ -43,12 +51,25 @@ struct Site<'a> {
     uses: Spanned<String>,
 }
 
+/// A called file by itself.
+#[derive(Clone)]
+struct CalledFile {
+    file: SourceFile,
+    workflow: Option<Workflow>,
+    /// Codes and texts of its mistakes.
+    errors: Vec<(&'static str, String)>,
+}
+
 struct Calls<'a> {
     options: &'a ReadOptions<'a>,
     /// Jobs of all files so far.
     jobs: usize,
-    /// Files so far.
-    files: usize,
+    /// Calls so far, those of the same file again included.
+    calls: usize,
+    /// Bytes of the called files, counted with the calls.
+    bytes: usize,
+    /// The called files, read once each.
+    files: HashMap<String, CalledFile>,
     /// What was found, each in the file of the call.
     findings: Vec<Diagnostic>,
 }
@@ -73,7 +94,12 @@ impl Calls<'_> {
         repository: Option<&RepositoryVersion>,
         depth: usize,
     ) {
+        let before = self.findings.len();
         for job in jobs {
+            // Inside of called files the first mistake is enough: files that call each other many times repeat it.
+            if depth > 1 && self.findings.len() > before {
+                return;
+            }
             let allowed = job.permissions.as_ref().map(Permissions::of).or(around);
             let JobKind::Call(call) = &mut job.kind else { continue };
             let site = Site { file, repository, depth, allowed, job: job.id.span, uses: call.uses.clone() };
@@ -89,21 +115,20 @@ impl Calls<'_> {
         }
         // A reference of the wrong form is reported where the job is read.
         let Ok(reference) = WorkflowReference::parse(&site.uses.value, site.repository) else { return };
-        let file = match self.options.resolver.resolve(&reference) {
-            Resolution::Unknown => return,
-            Resolution::Missing => {
-                let message = format!("Unable to find reusable workflow {}", quoted(&reference.to_string()));
-                return self.refuse(site, uses, "called-workflow-missing", message);
-            }
-            Resolution::Found(file) => file,
-        };
-        self.files += 1;
-        if self.files > MAX_FILES {
-            let message = format!("The maximum file count of {MAX_FILES} has been exceeded");
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            let message =
+                format!("Workflows may not call more than {MAX_CALLS} workflows, one inside another");
+            return self.refuse(site, uses, "max-calls", message);
+        }
+        let Some(CalledFile { file, workflow, errors }) = self.file(&reference, site) else { return };
+        self.bytes += file.text().len();
+        if self.bytes > MAX_CALLED_BYTES {
+            let message = format!("The called workflows have more than {MAX_CALLED_BYTES} bytes");
             return self.refuse(site, uses, "max-files", message);
         }
         let before = self.findings.len();
-        let Some(mut called) = self.called(&file, &reference, site) else { return };
+        let Some(mut called) = self.called(workflow, errors, site) else { return };
         match called.on.events.get("workflow_call") {
             None => {
                 let message = "workflow_call key is not defined in the referenced workflow.".to_owned();
@@ -122,30 +147,58 @@ impl Calls<'_> {
         call.workflow = Some(Box::new(called));
     }
 
+    /// The file at a reference, where its text is known.
+    fn file(&mut self, reference: &WorkflowReference, site: &Site<'_>) -> Option<CalledFile> {
+        let name = reference.to_string();
+        if let Some(known) = self.files.get(&name) {
+            return Some(known.clone());
+        }
+        let file = match self.options.resolver.resolve(reference) {
+            Resolution::Unknown => return None,
+            Resolution::Missing => {
+                let message = format!("Unable to find reusable workflow {}", quoted(&name));
+                self.refuse(site, site.uses.span, "called-workflow-missing", message);
+                return None;
+            }
+            Resolution::Found(file) => file,
+        };
+        // The first file is one of them.
+        if self.files.len() + 1 >= MAX_FILES {
+            let message = format!("The maximum file count of {MAX_FILES} has been exceeded");
+            self.refuse(site, site.uses.span, "max-files", message);
+            return None;
+        }
+        let mut report = Report::new(&file, Strictness::Runner);
+        // Which features the repository of a called workflow has is not known here.
+        let options = ReadOptions { strictness: Strictness::Runner, background_steps: true, ..*self.options };
+        let workflow = workflow::read(&options, reference.repository.as_ref(), &mut report);
+        let text = |error: Diagnostic| {
+            let Diagnostic { code, line, column, message, .. } = error;
+            (code, format!("Error from called workflow {name} (Line: {line}, Col: {column}): {message}"))
+        };
+        let errors = report.finish().into_iter().filter(|finding| finding.severity == Severity::Error);
+        let called = CalledFile { workflow, errors: errors.map(text).collect(), file: file.clone() };
+        self.files.insert(name, called.clone());
+        Some(called)
+    }
+
     /// The called workflow, if nothing is wrong with it by itself.
     fn called(
         &mut self,
-        file: &SourceFile,
-        reference: &WorkflowReference,
+        workflow: Option<Workflow>,
+        errors: Vec<(&'static str, String)>,
         site: &Site<'_>,
     ) -> Option<Workflow> {
-        let mut report = Report::new(file);
-        let options = ReadOptions { strictness: Strictness::Runner, ..*self.options };
-        let called = workflow::read(&options, reference.repository.as_ref(), &mut report);
-        let before = self.findings.len();
-        for error in report.finish().into_iter().filter(|finding| finding.severity == Severity::Error) {
-            let message = format!(
-                "Error from called workflow {reference} (Line: {}, Col: {}): {}",
-                error.line, error.column, error.message
-            );
-            self.refuse(site, site.uses.span, error.code, message);
+        let workflow = workflow.filter(|_| errors.is_empty());
+        for (code, message) in errors {
+            self.refuse(site, site.uses.span, code, message);
         }
-        let called = called.filter(|_| self.findings.len() == before)?;
-        if let Some(message) = self.count(&called.jobs) {
+        let workflow = workflow?;
+        if let Some(message) = self.count(&workflow.jobs) {
             self.refuse(site, site.uses.span, "max-job-limit", message);
             return None;
         }
-        Some(called)
+        Some(workflow)
     }
 
     /// What the called workflow and its jobs ask for must be allowed to the calling job.

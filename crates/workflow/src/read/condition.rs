@@ -1,8 +1,8 @@
 //! The values of `if`.
 
-use super::expression::{describe, names};
+use super::expression::{describe, mistakes_of_format, names};
 use super::report::Report;
-use crate::expr::{Expr, Names, StatusFunctions, parse, to_condition};
+use crate::expr::{Expr, Function, Names, Node, NodeKind, StatusFunctions, parse, to_condition};
 use crate::schema::Allowed;
 use crate::template::{Token, TokenKind};
 
@@ -27,11 +27,62 @@ pub(crate) fn read(token: &Token, allowed: Allowed, rule: Condition, report: &mu
         Condition::Status => to_condition(&text, &names),
         Condition::Plain => parse(text.trim(), &names),
     };
-    read.unwrap_or_else(|failure| {
-        let diagnostic = describe(report, token.span, &text, &failure);
-        report.push(diagnostic);
-        success()
-    })
+    match read {
+        Ok(expr) => {
+            if report.is_for_author() {
+                check(&expr, token, report);
+            }
+            expr
+        }
+        Err(failure) => {
+            let diagnostic = describe(report, token.span, &text, &failure);
+            report.push(diagnostic);
+            success()
+        }
+    }
+}
+
+/// Mistakes of a condition that can be read.
+fn check(expr: &Expr, token: &Token, report: &mut Report<'_>) {
+    if !token.is_expression() {
+        for message in mistakes_of_format(expr) {
+            report.error(token.span, "format", message);
+        }
+    }
+    if expr.root().is_some_and(is_text_with_literals) {
+        let message = "Conditional expression contains literal text outside replacement tokens. \
+                       This will cause the expression to always evaluate to truthy.";
+        let diagnostic = report.describe(token.span, "literal-text-in-condition", message);
+        report.push(diagnostic.with_help("put the entire expression inside `${{ }}`"));
+    }
+}
+
+/// Whether the node, or the part of it that the author wrote, is a call of `format` whose template is not placeholders
+/// alone.
+fn is_text_with_literals(node: Node<'_>) -> bool {
+    match node.kind() {
+        NodeKind::And(mut operands) if operands.len() == 2 => {
+            operands.nth(1).is_some_and(is_text_with_literals)
+        }
+        NodeKind::Call(Function::Format, mut arguments) => match arguments.next().map(Node::kind) {
+            Some(NodeKind::String(template)) => {
+                let mut inside = false;
+                template.trim().chars().any(|character| match character {
+                    '{' if !inside => {
+                        inside = true;
+                        false
+                    }
+                    '}' if inside => {
+                        inside = false;
+                        false
+                    }
+                    digit => !(inside && digit.is_ascii_digit()),
+                })
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// `success()`.

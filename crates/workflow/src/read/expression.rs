@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
-use crate::expr::text::{Text, has_expression, parse_key};
-use crate::expr::{Expr, ExprError, Names, Stage, StatusFunctions};
+use crate::expr::text::{Text, has_expression, parse_each, parse_key};
+use crate::expr::{Expr, ExprError, Function, Names, Node, NodeKind, Stage, StatusFunctions, format_mistake};
 use crate::schema::Allowed;
 use crate::source::Span;
 
@@ -27,6 +27,29 @@ pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
         Text::Expression(expr) => Scalar::Expression(expr),
         Text::Insert => Scalar::Insert,
     })
+}
+
+/// What is wrong with the calls of `format` in a text that can be read.
+pub(crate) fn format_mistakes(text: &str, allowed: Allowed) -> Vec<String> {
+    if !contains_ignore_case(text, "format") {
+        return Vec::new();
+    }
+    let names = names(allowed);
+    parse_each(text, &names).filter_map(Result::ok).flat_map(|(_, expr)| mistakes_of_format(&expr)).collect()
+}
+
+/// What is wrong with the calls of `format` in an expression.
+pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
+    let message = |node: Node<'_>| {
+        let NodeKind::Call(Function::Format, mut arguments) = node.kind() else { return None };
+        let NodeKind::String(template) = arguments.next()?.kind() else { return None };
+        format_mistake(template, arguments.len())
+    };
+    expr.nodes().filter_map(message).collect()
+}
+
+fn contains_ignore_case(text: &str, word: &str) -> bool {
+    text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// The names of a place.

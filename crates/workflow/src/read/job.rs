@@ -3,7 +3,7 @@
 use super::condition::{self, Condition};
 use super::identifier::Identifiers;
 use super::report::{Report, quoted};
-use super::{step, strategy, text_of, texts_of};
+use super::{is_true, step, strategy, text_of, texts_of};
 use crate::model::{Call, CallSecrets, Job, JobKind, Steps};
 use crate::resolve::{RepositoryVersion, WorkflowReference};
 use crate::schema::workflow::{JOB_IF, SCHEMA, SNAPSHOT_IF, STEP_IF};
@@ -98,7 +98,7 @@ fn call(
     report: &mut Report<'_>,
 ) -> Call {
     if let Err(failure) = WorkflowReference::parse(&uses.value, from) {
-        let message = format!("invalid workflow reference {}: {failure}", quoted(&uses.value));
+        let message = format!("Invalid workflow reference {}: {failure}", quoted(&uses.value));
         report.error(uses.span, "uses-format", message);
     }
     let secrets = match job.entry("secrets").map(|entry| &entry.value) {
@@ -115,6 +115,13 @@ pub(crate) fn check_concurrency(token: &Token, report: &mut Report<'_>) {
     if group.is_some_and(|group| group.chars().count() > MAX_CONCURRENCY_GROUP) {
         let message = format!("Concurrency group name must be less than {MAX_CONCURRENCY_GROUP} characters");
         report.error(token.span, "concurrency", message);
+    }
+    let Some(queue) = token.entry("queue").filter(|entry| entry.value.as_str() == Some("max")) else {
+        return;
+    };
+    if token.entry("cancel-in-progress").is_some_and(|entry| is_true(&entry.value)) {
+        let message = "'queue: max' cannot be combined with 'cancel-in-progress: true'.";
+        report.error(queue.key_span, "concurrency", message);
     }
 }
 

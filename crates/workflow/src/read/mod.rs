@@ -34,7 +34,7 @@ pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, ReadOptions, Strictness};
 /// of the model as could be read, which may be run only when there is no error.
 #[must_use]
 pub fn parse(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Workflow> {
-    let mut report = Report::new(file);
+    let mut report = Report::new(file, options.strictness);
     let mut workflow = workflow::read(options, None, &mut report);
     if let Some(workflow) = workflow.as_mut().filter(|_| !report.has_errors()) {
         call::read_all(workflow, options, &mut report);
@@ -45,7 +45,7 @@ pub fn parse(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Workflow> {
 /// Reads an action's metadata file. Never fails, like [`parse`].
 #[must_use]
 pub fn parse_action(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Action> {
-    let mut report = Report::new(file);
+    let mut report = Report::new(file, options.strictness);
     let root = match options.strictness {
         Strictness::Author => schema::action::ROOT_STRICT,
         Strictness::Runner => schema::action::ROOT,
@@ -65,7 +65,7 @@ pub fn parse_action(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Acti
             reader.read(&node, root)
         }
     };
-    let value = token.and_then(|token| action::read(&token, options.strictness, &mut report));
+    let value = token.and_then(|token| action::read(&token, &mut report));
     Parsed { value, diagnostics: report.finish() }
 }
 

@@ -1,5 +1,6 @@
 //! Collects the findings in one file, at most [`MAX_DIAGNOSTICS`].
 
+use super::options::Strictness;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{SourceFile, Span};
 
@@ -12,12 +13,18 @@ const MAX_QUOTED: usize = 500;
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     file: &'a SourceFile,
+    strictness: Strictness,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(file: &'a SourceFile) -> Self {
-        Self { file, diagnostics: Vec::new() }
+    pub(crate) fn new(file: &'a SourceFile, strictness: Strictness) -> Self {
+        Self { file, strictness, diagnostics: Vec::new() }
+    }
+
+    /// Whether mistakes are looked for that GitHub tells an author of, but runs.
+    pub(crate) fn is_for_author(&self) -> bool {
+        self.strictness == Strictness::Author
     }
 
     pub(crate) fn file(&self) -> &'a SourceFile {
@@ -42,6 +49,15 @@ impl<'a> Report<'a> {
 
     pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Whether an error is inside of the place: what stands there may be missing in the token tree.
+    pub(crate) fn has_errors_in(&self, span: Span) -> bool {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).any(
+            |diagnostic| {
+                diagnostic.primary.is_some_and(|inner| span.start <= inner.start && inner.end <= span.end)
+            },
+        )
     }
 
     /// The findings in the order of the file.

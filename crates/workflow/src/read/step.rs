@@ -172,6 +172,14 @@ impl Steps<'_, '_> {
             let segments = location.split(['/', '\\']).filter(|segment| !segment.is_empty()).count();
             segments >= 2 && !version.is_empty() && !version.contains('@')
         });
+        let mut segments = text.split(['/', '\\']).skip(2);
+        if self.report.is_for_author()
+            && segments.next() == Some(".github")
+            && segments.next() == Some("workflows")
+        {
+            let message = "Reusable workflows should be referenced at the top-level `jobs.<job_id>.uses` key, not within steps";
+            self.report.error(uses.span, "uses-format", message);
+        }
         if !valid {
             let message = format!("Expected format {{org}}/{{repo}}[/path]@ref. Actual {}", quoted(text));
             let diagnostic = self.report.describe(uses.span, "uses-format", message);

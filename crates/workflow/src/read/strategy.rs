@@ -32,7 +32,7 @@ fn check_matrix(matrix: &Token, report: &mut Report<'_>) {
             }
         }
     }
-    if !has_vector && !has_include {
+    if !has_vector && !has_include && !report.has_errors_in(matrix.span) {
         report.error(matrix.span, "empty-matrix", "Matrix must define at least one vector");
     }
     if !matrix.has_expression() {

@@ -14,8 +14,8 @@ use crate::source::Span;
 use crate::template::{Entry, Key, Token, TokenKind};
 use crate::yaml::{Node, NodeKind};
 
-/// Keys of steps that only exist with background steps.
-const BACKGROUND_KEYS: [&str; 5] = ["background", "wait", "wait-all", "cancel", "parallel"];
+/// Keys of steps that only exist with background steps. GitHub knows `parallel` without them.
+const BACKGROUND_KEYS: [&str; 4] = ["background", "wait", "wait-all", "cancel"];
 
 /// Reads one file's nodes against one schema.
 #[derive(Debug)]
@@ -136,11 +136,23 @@ impl TemplateReader<'_, '_> {
             return None;
         }
         match expression::scan(text, allowed) {
-            Ok(scalar) => Some(scalar),
+            Ok(scalar) => {
+                if self.report.is_for_author() {
+                    self.check_formats(text, span, allowed);
+                }
+                Some(scalar)
+            }
             Err(failure) => {
                 self.report.push(expression::describe(self.report, span, text, &failure));
                 None
             }
+        }
+    }
+
+    /// Calls of `format` whose template does not fit its arguments have no value.
+    fn check_formats(&mut self, text: &str, span: Span, allowed: Allowed) {
+        for message in expression::format_mistakes(text, allowed) {
+            self.report.error(span, "format", message);
         }
     }
 

@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 
 use super::cron::{is_valid_cron, is_valid_time_zone};
-use super::options::Strictness;
 use super::report::{Report, quoted};
 use super::{is_true, text_of, texts_of};
 use crate::model::{
@@ -16,8 +15,8 @@ use crate::template::{Entry, Token, TokenKind};
 const MAX_DISPATCH_INPUTS: usize = 25;
 
 /// Reads the value of `on`.
-pub(crate) fn read(on: &Token, strictness: Strictness, report: &mut Report<'_>) -> Triggers {
-    let mut reader = Reader { strictness, report };
+pub(crate) fn read(on: &Token, report: &mut Report<'_>) -> Triggers {
+    let mut reader = Reader { report };
     let mut events = IndexMap::new();
     match &on.kind {
         TokenKind::Mapping(entries) => {
@@ -37,7 +36,6 @@ pub(crate) fn read(on: &Token, strictness: Strictness, report: &mut Report<'_>) 
 }
 
 struct Reader<'r, 'f> {
-    strictness: Strictness,
     report: &'r mut Report<'f>,
 }
 
@@ -59,7 +57,7 @@ impl Reader<'_, '_> {
             names: list("names"),
             ..Trigger::default()
         };
-        if self.strictness == Strictness::Author {
+        if self.report.is_for_author() {
             self.check_filters(value);
         }
         match name {
@@ -94,7 +92,7 @@ impl Reader<'_, '_> {
     fn schedule(&mut self, item: &Token) -> Option<ScheduleEntry> {
         let text = |name| item.entry(name).and_then(|entry| text_of(&entry.value));
         let (cron, timezone): (Spanned<String>, _) = (text("cron")?, text("timezone"));
-        if self.strictness == Strictness::Author {
+        if self.report.is_for_author() {
             if !is_valid_cron(&cron.value) {
                 let message =
                     "Invalid cron expression. Expected format: '* * * * *' (minute hour day month weekday)";
@@ -126,7 +124,7 @@ impl Reader<'_, '_> {
 
     fn dispatch_inputs(&mut self, value: &Token) -> IndexMap<String, DispatchInput> {
         let inputs = self.named(value, "inputs", |reader, token| Some(reader.dispatch_input(token)));
-        if inputs.len() > MAX_DISPATCH_INPUTS && self.strictness == Strictness::Author {
+        if inputs.len() > MAX_DISPATCH_INPUTS && self.report.is_for_author() {
             let message = format!(
                 "you may only define up to {MAX_DISPATCH_INPUTS} `inputs` for a `workflow_dispatch` event"
             );
@@ -139,7 +137,7 @@ impl Reader<'_, '_> {
         let kind = input_type(token).unwrap_or(InputType::String);
         let options = token.entry("options").map(|entry| texts_of(&entry.value));
         let default = token.entry("default").map(|entry| entry.value.clone());
-        if self.strictness == Strictness::Author {
+        if self.report.is_for_author() {
             match (kind, &options) {
                 (InputType::Choice, None) => self.choice_without_options(token),
                 (InputType::Choice, Some(options)) if options.is_empty() => {

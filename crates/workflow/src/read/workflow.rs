@@ -22,7 +22,7 @@ pub(crate) fn read(
         job::check_concurrency(&concurrency, report);
     }
     let on = match root.entry("on") {
-        Some(entry) => trigger::read(&entry.value, options.strictness, report),
+        Some(entry) => trigger::read(&entry.value, report),
         None => Triggers::default(),
     };
     let mut jobs = Vec::new();
@@ -37,7 +37,7 @@ pub(crate) fn read(
             );
         }
     }
-    if options.strictness == Strictness::Author {
+    if report.is_for_author() {
         job::check_shared_concurrency(part("concurrency").as_ref(), &jobs, report);
     }
     Some(Workflow {

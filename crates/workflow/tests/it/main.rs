@@ -1,3 +1,5 @@
 //! Tests of the crate from outside, in one binary.
 
 mod expression_oracle;
+mod plan;
+mod read;

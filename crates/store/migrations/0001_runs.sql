@@ -14,10 +14,14 @@ CREATE TABLE runs (
     started_at    BIGINT,
     finished_at   BIGINT,
     event_version BIGINT  NOT NULL,
-    sequence      BIGINT  NOT NULL,
-    plan          BLOB    NOT NULL
+    sequence      BIGINT  NOT NULL
 );
 CREATE INDEX runs_unfinished ON runs (owner) WHERE status <> 'completed';
+
+CREATE TABLE plans (
+    run  TEXT NOT NULL PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    body BLOB NOT NULL
+);
 
 CREATE TABLE queue (
     run       TEXT   NOT NULL REFERENCES runs (id) ON DELETE CASCADE,

@@ -173,7 +173,7 @@ impl Store {
     /// When the database cannot be read.
     pub async fn plan(&self, id: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
         self.read("read a plan", |mut connection| async move {
-            let plan = sqlx::query_scalar("SELECT plan FROM runs WHERE id = $1")
+            let plan = sqlx::query_scalar("SELECT body FROM plans WHERE run = $1")
                 .bind(id.as_str())
                 .fetch_optional(&mut connection)
                 .await
@@ -228,7 +228,7 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO runs (id, root, workflow, file, event, ref, sha, owner, status, created_at, event_version, \
-         sequence, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, 0, $11)",
+         sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, 0)",
     )
     .bind(run.as_str())
     .bind(new.root.as_str())
@@ -240,9 +240,13 @@ pub(crate) async fn insert(
     .bind(owner)
     .bind(new.created)
     .bind(EVENT_VERSION)
-    .bind(new.plan.as_slice())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    sqlx::query("INSERT INTO plans (run, body) VALUES ($1, $2)")
+        .bind(run.as_str())
+        .bind(new.plan.as_slice())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -91,6 +91,11 @@ impl PreambleScanner {
             self.kept.remove(0);
             self.dropped += 1;
         }
+        // An earlier greeting was cut short; this is the beginning of the next.
+        if self.kept.len() > MAGIC.len() && self.kept.ends_with(&MAGIC) {
+            self.dropped += self.kept.len() - MAGIC.len();
+            self.kept.drain(..self.kept.len() - MAGIC.len());
+        }
         if self.dropped > MAX_STALE {
             return Err(FrameError::NoPreamble);
         }

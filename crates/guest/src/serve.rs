@@ -97,9 +97,12 @@ impl Agent {
         let mut body = Vec::new();
         while frame::read_frame(stream, &mut body)? {
             let request = frame::decode_request(&body)?;
-            match self.carry_out(request).map_err(FrameError::Stream)? {
-                Next::Continue => {}
-                Next::Stop => break,
+            match self.carry_out(request) {
+                Ok(Next::Continue) => {}
+                Ok(Next::Stop) => break,
+                // A host that went away while it was answered is no different from one that did so in between.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(FrameError::Stream(error)),
             }
         }
         Ok(())

@@ -3,4 +3,5 @@
 mod conformance;
 mod fixture;
 mod isolation;
+mod leftovers;
 mod tools;

@@ -8,6 +8,5 @@ pub(crate) async fn hash_files(
     workspace: &str,
     patterns: &[String],
 ) -> Result<String, String> {
-    let _ = (machine, workspace, patterns);
-    Err("the machine cannot hash files".to_owned())
+    machine.hash(workspace.to_owned(), patterns.to_vec()).await.map_err(|error| error.to_string())
 }

@@ -1,7 +1,9 @@
 //! Jobs from workflow text, a control plane that keeps and checks what is reported, and what tests ask of it.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -29,6 +31,9 @@ struct Plane {
     cancel_at: Vec<(String, Cancel)>,
     /// Reports fail from this many events on.
     fails_after: Option<usize>,
+    /// Log texts are counted and not kept.
+    discards_logs: bool,
+    logged_bytes: AtomicUsize,
 }
 
 #[async_trait]
@@ -43,15 +48,19 @@ impl Dispatch for Plane {
             return Err(DispatchError::LeaseOver(lease.clone()));
         }
         assert_eq!(first, kept.len() as u64, "events are numbered without gaps");
-        for event in events {
+        for mut event in events {
             let is_over = kept.last().is_some_and(|last| matches!(last.event, JobEvent::Finished { .. }));
             assert!(!is_over, "nothing follows the end: {event:?}");
-            if let JobEvent::Log { text, .. } = &event.event {
+            if let JobEvent::Log { text, .. } = &mut event.event {
                 assert!(text.ends_with('\n') && text.len() <= MAX_LOG_TEXT);
+                self.logged_bytes.fetch_add(text.len(), Ordering::Relaxed);
                 for (line, cancel) in &self.cancel_at {
                     if text.lines().any(|printed| printed == line) {
                         self.cancel.send_replace(Some(*cancel));
                     }
+                }
+                if self.discards_logs {
+                    *text = String::new();
                 }
             }
             kept.push(event);
@@ -76,6 +85,7 @@ pub(crate) struct Job {
     fails_after: Option<usize>,
     labels: Vec<String>,
     is_repository: bool,
+    discards_logs: bool,
 }
 
 /// A job with these steps.
@@ -94,6 +104,7 @@ pub(crate) fn job(text: &str) -> Job {
         fails_after: None,
         labels: vec!["ubuntu-latest".to_owned()],
         is_repository: false,
+        discards_logs: false,
     }
 }
 
@@ -150,13 +161,20 @@ impl Job {
         self
     }
 
+    /// Log texts are counted and not kept.
+    pub(crate) fn discards_logs(mut self) -> Self {
+        self.discards_logs = true;
+        self
+    }
+
     /// Runs the job on every backend that this host has, each time in the same way.
     pub(crate) fn check(&self, check: impl Fn(&Ended)) {
         for backend in backends() {
             let name = backend.name();
             let ended = self.run(backend);
-            println!("--- {name}\n{}", ended.describe());
+            let shown = ShownOnPanic(format!("--- on {name}\n{}", ended.describe()));
             check(&ended);
+            drop(shown);
         }
     }
 
@@ -170,6 +188,8 @@ impl Job {
             cancel: watch::channel(None).0,
             cancel_at: self.cancel_at.clone(),
             fails_after: self.fails_after,
+            discards_logs: self.discards_logs,
+            logged_bytes: AtomicUsize::new(0),
         });
         let options = Arc::new(self.options(folder.path(), backend));
         runtime.block_on(listener::serve(plane.clone(), options)).unwrap();
@@ -179,7 +199,7 @@ impl Job {
         let events: Vec<JobEvent> = kept.into_iter().map(|reported| reported.event).collect();
         let ends = events.iter().filter(|event| matches!(event, JobEvent::Finished { .. })).count();
         assert!(ends == 1 || self.fails_after.is_some(), "{ends} ends");
-        Ended { events }
+        Ended { events, logged_bytes: plane.logged_bytes.load(Ordering::Relaxed) }
     }
 
     fn options(&self, folder: &Path, backend: Arc<dyn Backend>) -> Options {
@@ -281,9 +301,24 @@ fn backends() -> Vec<Arc<dyn Backend>> {
     vec![Arc::new(machine::host::Host)]
 }
 
+/// What is printed where a check fails.
+struct ShownOnPanic(String);
+
+impl Drop for ShownOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut shown = std::io::stderr().lock();
+            // There is no other place to say it.
+            let _ = writeln!(shown, "{}", self.0);
+        }
+    }
+}
+
 /// A job that has ended.
 pub(crate) struct Ended {
     pub(crate) events: Vec<JobEvent>,
+    /// How much was logged.
+    pub(crate) logged_bytes: usize,
 }
 
 impl Ended {

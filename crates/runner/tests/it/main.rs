@@ -2,7 +2,12 @@
 //!
 //! The binary is its own guest agent: started with the argument `agent` it serves on descriptor 0.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod actions;
+mod ends;
 mod fixture;
+mod output;
 mod steps;
 
 use std::process::ExitCode;
@@ -24,6 +29,28 @@ fn main() -> ExitCode {
         return guest::serve::main();
     }
     let trials = trials![
+        actions::local_composites_have_inputs_and_outputs,
+        actions::composites_nest_and_fail,
+        actions::composites_that_use_themselves_end,
+        actions::javascript_actions_have_three_phases,
+        actions::posts_of_nested_actions_run_in_reverse,
+        actions::missing_actions_are_named,
+        actions::checkouts_are_repositories,
+        actions::checkouts_of_other_repositories_are_actions,
+        ends::a_cancelled_job_cleans_up,
+        ends::a_step_whose_condition_holds_goes_on,
+        ends::the_second_request_ends_everything,
+        ends::steps_and_jobs_have_time_limits,
+        ends::children_do_not_keep_a_step,
+        ends::a_lost_machine_fails_the_job,
+        ends::a_failing_report_ends_the_job,
+        ends::foreign_systems_and_containers_are_missing,
+        ends::background_steps_run_beside_others,
+        ends::a_background_failure_fails_the_job,
+        output::much_output_keeps_its_order,
+        output::one_endless_line_is_bounded,
+        output::two_hundred_megabytes_are_bounded,
+        output::invalid_text_is_replaced,
         steps::output_and_ends,
         steps::variables_win_in_order,
         steps::outputs_and_contexts,

@@ -1,0 +1,169 @@
+//! How jobs end that somebody, or something, ends.
+
+use run::lease::Cancel;
+use run::status::Conclusion;
+
+use crate::fixture::{job, steps};
+
+pub(crate) fn a_cancelled_job_cleans_up() {
+    let job = steps(
+        "
+        - run: echo started; sleep 1000; echo not reached
+        - run: echo not reached
+        - run: echo cleaning
+          if: always()
+        - run: echo cancelled ${{ job.status }}
+          if: cancelled()
+        - run: echo not reached
+          if: failure()
+        ",
+    );
+    job.cancel_at("started", Cancel::Graceful).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+        assert_eq!(ended.log(), "started\ncleaning\ncancelled cancelled\n");
+        assert_eq!(ended.steps()[0], "Run echo started; sleep 1000; echo not reached: cancelled/cancelled");
+    });
+}
+
+pub(crate) fn a_step_whose_condition_holds_goes_on() {
+    let job = steps(
+        "
+        - run: echo started; sleep 0.2; echo finished
+          if: always()
+        ",
+    );
+    job.cancel_at("started", Cancel::Graceful).check(|ended| {
+        assert_eq!(ended.log(), "started\nfinished\n");
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+    });
+}
+
+pub(crate) fn the_second_request_ends_everything() {
+    let job = steps(
+        "
+        - run: |
+            trap 'echo ignored' INT TERM
+            echo started
+            while true; do sleep 1; done
+        - run: echo not reached
+          if: always()
+        ",
+    );
+    job.cancel_at("started", Cancel::Graceful).cancel_at("ignored", Cancel::Now).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+        assert_eq!(ended.log(), "started\nignored\n");
+        assert_eq!(ended.steps().len(), 1, "{:?}", ended.steps());
+    });
+}
+
+pub(crate) fn steps_and_jobs_have_time_limits() {
+    let text = "
+        - run: sleep 1000
+          timeout-minutes: 0.01
+        - run: echo not reached
+        - run: echo failed
+          if: failure()
+        ";
+    steps(text).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+        assert_eq!(ended.log(), "failed\n");
+        assert_eq!(ended.errors(), "The action 'Run sleep 1000' has timed out after 0.01 minutes.\n");
+    });
+    let text = "
+        timeout-minutes: 0.01
+        steps:
+          - run: sleep 1000
+          - run: echo cleaning
+            if: cancelled()
+        ";
+    job(text).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+        assert!(ended.log().contains("The job has exceeded the maximum execution time of 0.01 minutes."));
+        assert!(ended.log().ends_with("cleaning\n"), "{}", ended.log());
+    });
+}
+
+pub(crate) fn children_do_not_keep_a_step() {
+    let job = steps(
+        "
+        - run: (sleep 1000 & echo left) ; echo done
+        - run: echo next
+        ",
+    );
+    job.check(|ended| assert_eq!(ended.log(), "left\ndone\nnext\n"));
+}
+
+pub(crate) fn a_lost_machine_fails_the_job() {
+    let job = steps(
+        "
+        - run: kill -9 $PPID; sleep 1000
+        - run: echo not reached
+          if: always()
+        ",
+    );
+    job.check(|ended| {
+        if ended.log().is_empty() {
+            assert_eq!(ended.conclusion(), Conclusion::Failure);
+            assert!(ended.error().contains("the machine was lost"), "{}", ended.error());
+            assert_eq!(ended.steps().len(), 1, "{:?}", ended.steps());
+        }
+    });
+}
+
+pub(crate) fn a_failing_report_ends_the_job() {
+    let job = steps("- run: while true; do echo line; done").reports_fail_after(5);
+    job.check(|ended| assert!(ended.events.len() < 10_000));
+}
+
+pub(crate) fn foreign_systems_and_containers_are_missing() {
+    steps("- run: echo no").label("windows-latest").check(|ended| {
+        assert!(ended.missing_capability().is_some_and(|missing| missing.contains("Windows")));
+    });
+    job("container: alpine:3\nsteps:\n  - run: echo no").check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+        assert!(ended.missing_capability().is_some_and(|missing| missing.contains("`container`")));
+        assert!(ended.log().is_empty());
+    });
+    job("container: ${{ matrix.image }}\nsteps:\n  - run: echo yes").check(|ended| {
+        assert_eq!(ended.log(), "yes\n");
+    });
+}
+
+pub(crate) fn background_steps_run_beside_others() {
+    let job = steps(
+        "
+        - id: server
+          run: |
+            while [ ! -e go ]; do sleep 0.01; done
+            echo out=1 >> $GITHUB_OUTPUT
+            echo VARIABLE=set >> $GITHUB_ENV
+          background: true
+        - run: echo \"[${{ steps.server.outcome }}$VARIABLE]\"; touch go
+        - wait: [server]
+        - run: echo ${{ steps.server.outputs.out }} ${{ steps.server.outcome }} $VARIABLE
+        - id: endless
+          run: sleep 1000
+          background: true
+        - cancel: endless
+        - run: echo ${{ steps.endless.outcome }}
+        ",
+    );
+    job.check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Success);
+        let lines: Vec<String> = ended.log().lines().map(str::to_owned).collect();
+        assert!(lines.contains(&"[]".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"1 success set".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"cancelled".to_owned()), "{lines:?}");
+    });
+}
+
+pub(crate) fn a_background_failure_fails_the_job() {
+    let job = steps(
+        "
+        - run: exit 5
+          background: true
+        - run: echo beside
+        ",
+    );
+    job.check(|ended| assert_eq!(ended.conclusion(), Conclusion::Failure));
+}

@@ -129,7 +129,7 @@ impl Progress {
     async fn run_pre(&mut self, index: u32, step: &Step, globals: &mut Globals) -> Result<(), Fatal> {
         let job = Arc::clone(&self.job);
         let StepKind::Uses { with, .. } = &step.kind else { return Ok(()) };
-        let Some(loaded) = with_pre(&job, step, 0) else { return Ok(()) };
+        let Some(loaded) = with_pre(&job, step, &job.contexts, 0) else { return Ok(()) };
         if self.is_over() {
             return Ok(());
         }

@@ -123,7 +123,7 @@ impl Scope<'_> {
     /// Runs the `pre` of a step's action.
     async fn run_pre(&mut self, index: usize, step: &Step, globals: &mut Globals) -> Result<bool, Fatal> {
         let (job, frame, status) = (self.job, self.frame(index), self.job.status());
-        let Some(loaded) = with_pre(job, step, frame.depth) else { return Ok(true) };
+        let Some(loaded) = with_pre(job, step, &frame.contexts, frame.depth) else { return Ok(true) };
         let StepKind::Uses { with, .. } = &step.kind else { return Ok(true) };
         let mut step = step.clone();
         if let ActionRuns::Node { pre_if, .. } = &loaded.action.runs {

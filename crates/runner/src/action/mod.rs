@@ -37,7 +37,7 @@ pub(crate) async fn run(
     ready: &Ready,
     globals: &mut Globals,
 ) -> Result<End, Fatal> {
-    let reference = Reference::parse(uses);
+    let reference = Reference::parse(uses).seen_from(&ready.contexts);
     if checkout::is_checkout(&reference) {
         let with = match given_inputs(job, with, &ready.contexts).await {
             Ok(with) => with,
@@ -214,13 +214,17 @@ fn has_pre(action: &Action) -> bool {
 }
 
 /// The action of a step of another repository, where it is known and has something to run before the first step.
-pub(crate) fn with_pre(job: &Job, step: &Step, depth: u32) -> Option<Arc<Loaded>> {
+pub(crate) fn with_pre(job: &Job, step: &Step, contexts: &Contexts, depth: u32) -> Option<Arc<Loaded>> {
     let StepKind::Uses { uses, .. } = &step.kind else { return None };
-    let Reference::Repository { name, path, version } = Reference::parse(&uses.value) else { return None };
+    let Reference::Repository { name, path, version } = Reference::parse(&uses.value).seen_from(contexts)
+    else {
+        return None;
+    };
     let loaded = resolve::load_repository(job, &name, &path, &version).ok()?;
     let has_pre = match &loaded.action.runs {
         ActionRuns::Composite { steps } if depth < MAX_DEPTH => {
-            steps.iter().any(|step| with_pre(job, step, depth + 1).is_some())
+            let contexts = contexts_of(&loaded, contexts);
+            steps.iter().any(|step| with_pre(job, step, &contexts, depth + 1).is_some())
         }
         _ => has_pre(&loaded.action),
     };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use machine::Place;
+use workflow::expr::{Contexts, Value};
 use workflow::model::Action;
 use workflow::read::{ReadOptions, parse_action};
 use workflow::source::SourceFile;
@@ -13,6 +14,9 @@ use crate::process::not_lost;
 
 /// The largest metadata file, in bytes.
 const MAX_METADATA: u64 = 1024 * 1024;
+
+/// The version of the run's own repository that the working tree is.
+const OWN_VERSION: &str = "$";
 
 /// What `uses` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) enum Reference {
         /// The branch, tag or commit.
         version: String,
     },
+    /// `$/path`: a folder of the repository that the step itself comes from.
+    SelfRepository(String),
     /// `docker://image`.
     Docker(String),
     /// None of these.
@@ -44,6 +50,9 @@ impl Reference {
         if uses.starts_with("./") || uses.starts_with(".\\") {
             return Self::Local(uses[2..].replace('\\', "/").trim_matches('/').to_owned());
         }
+        if let Some(path) = uses.strip_prefix("$/") {
+            return Self::SelfRepository(path.trim_matches('/').to_owned());
+        }
         let Some((path, version)) = uses.split_once('@') else { return unknown() };
         let mut parts = path.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
@@ -58,6 +67,19 @@ impl Reference {
             }
             _ => unknown(),
         }
+    }
+
+    /// The reference as seen by a step with these contexts: in an action of another repository, the step's own
+    /// repository is that one; else it is the workflow's.
+    pub(crate) fn seen_from(self, contexts: &Contexts) -> Self {
+        let Self::SelfRepository(path) = self else { return self };
+        let github = contexts.get("github").unwrap_or(&Value::Null);
+        let text = |name: &str| github.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (name, version) = match (text("action_repository"), text("action_ref")) {
+            (Some(name), Some(version)) => (name, version),
+            _ => (text("repository").unwrap_or_default(), OWN_VERSION),
+        };
+        Self::Repository { name: name.to_owned(), path, version: version.to_owned() }
     }
 }
 
@@ -77,6 +99,8 @@ pub(crate) struct Repository {
     pub(crate) name: String,
     pub(crate) version: String,
     source: PathBuf,
+    /// The files of it that count; all without a list.
+    entries: Option<Arc<Vec<PathBuf>>>,
     destination: String,
 }
 
@@ -117,6 +141,7 @@ pub(crate) async fn load(job: &Job, reference: &Reference) -> Result<Result<Arc<
     match reference {
         Reference::Local(path) => load_local(job, path).await,
         Reference::Repository { name, path, version } => Ok(load_repository(job, name, path, version)),
+        Reference::SelfRepository(path) => Ok(Err(LoadError::Reference(format!("$/{path}")))),
         Reference::Docker(image) => Ok(Err(LoadError::Container(format!("docker://{image}")))),
         Reference::Unknown(uses) => Ok(Err(LoadError::Reference(uses.clone()))),
     }
@@ -154,13 +179,18 @@ pub(crate) fn load_repository(
         return Ok(Arc::clone(loaded));
     }
     let unmapped = || LoadError::Unmapped(name.to_owned(), version.to_owned());
-    let source = job.options.actions.folder(name, version).ok_or_else(unmapped)?.clone();
+    let (source, entries) = match job.options.actions.folder(name, version) {
+        Some(folder) => (folder.clone(), None),
+        None if version == OWN_VERSION => (job.tree.root.clone(), Some(job.tree.entries.clone())),
+        None => return Err(unmapped()),
+    };
     let folder_on_host = source.join(path);
     let (file, content) = read_metadata(&folder_on_host, &format!("{name}/{path}@{version}"))?;
     let action = parse(&file.to_string_lossy(), &content)?;
     let destination = format!("{}/{name}/{version}", job.machine.path(Place::Actions));
     let folder = if path.is_empty() { destination.clone() } else { format!("{destination}/{path}") };
-    let repository = Repository { name: name.to_owned(), version: version.to_owned(), source, destination };
+    let repository =
+        Repository { name: name.to_owned(), version: version.to_owned(), source, entries, destination };
     let loaded = Arc::new(Loaded { action, folder, repository: Some(repository) });
     known.insert(key, Arc::clone(&loaded));
     Ok(loaded)
@@ -213,7 +243,8 @@ pub(crate) async fn install(job: &Job, loaded: &Loaded) -> Result<Option<String>
     if installed.contains(&repository.destination) {
         return Ok(None);
     }
-    let failed = put_folder(job, &repository.source, None, &repository.destination).await?;
+    let failed =
+        put_folder(job, &repository.source, repository.entries.clone(), &repository.destination).await?;
     if failed.is_none() {
         installed.insert(repository.destination.clone());
     }
@@ -273,6 +304,7 @@ mod tests {
     fn references_are_told_apart() {
         check("./a/b/", Reference::Local("a/b".into()));
         check("./", Reference::Local(String::new()));
+        check("$/a", Reference::SelfRepository("a".into()));
         check("docker://alpine:3", Reference::Docker("alpine:3".into()));
         check("owner/repo@v1", repository("owner/repo", "", "v1"));
         check("owner/repo/a/b@feature/x", repository("owner/repo", "a/b", "feature/x"));

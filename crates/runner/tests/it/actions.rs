@@ -193,6 +193,29 @@ pub(crate) fn checkouts_are_repositories() {
     });
 }
 
+pub(crate) fn steps_may_name_their_own_repository() {
+    let job = steps(
+        "
+        - run: rm -r greeter
+        - uses: $/greeter
+          with: { who: you }
+        - uses: octo/other/outer@v2
+        - run: echo ${{ hashFiles('greeter/*', 'other') }}.
+        ",
+    );
+    let outer =
+        "{name: o, description: d, runs: {using: composite, steps: [{uses: $/greeter, with: {who: inner}}]}}";
+    let job = job.action("octo/other@v2", &[("outer/action.yml", outer), ("greeter/action.yml", GREETER)]);
+    job.file("greeter/action.yml", GREETER).file("other", "x").check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Success);
+        // The hash of the digest of `x`.
+        let hash = "4c2d5cb62f3ed7d1ba3aa2bd11a8d6e7b9c1b7a0dfc0ee8a3b7a1dca6d94bd9a";
+        let log = ended.log();
+        assert!(log.starts_with("hello you in greeter \nhello inner in greeter \n"), "{log}");
+        assert_eq!(log.lines().last().map(str::len), Some(hash.len() + 1), "{log}");
+    });
+}
+
 pub(crate) fn checkouts_of_other_repositories_are_actions() {
     let job = steps(
         "

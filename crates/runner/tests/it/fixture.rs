@@ -298,7 +298,17 @@ fn make_repository(root: &Path) {
 
 /// The backends to test.
 fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(machine::host::Host)]
+    let mut backends: Vec<Arc<dyn Backend>> = vec![Arc::new(machine::host::Host)];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path: Vec<_> = std::env::split_paths(&path).collect();
+    match machine::probe::select(machine::probe::Choice::Namespace, &path) {
+        Ok(selected) => backends.push(selected.backend.into()),
+        Err(error) => {
+            // A test that is skipped must be seen to be.
+            let _ = writeln!(std::io::stderr().lock(), "skipped: no namespace machines: {error}");
+        }
+    }
+    backends
 }
 
 /// What is printed where a check fails.
@@ -332,10 +342,9 @@ impl Ended {
     }
 
     pub(crate) fn annotations(&self) -> Vec<&Annotation> {
-        let annotation = |event| match event {
-            &JobEvent::Annotation { ref annotation, .. } => Some(annotation),
-            _ => None,
-        };
+        fn annotation(event: &JobEvent) -> Option<&Annotation> {
+            if let JobEvent::Annotation { annotation, .. } = event { Some(annotation) } else { None }
+        }
         self.events.iter().filter_map(annotation).collect()
     }
 

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         actions::posts_of_nested_actions_run_in_reverse,
         actions::missing_actions_are_named,
         actions::checkouts_are_repositories,
+        actions::steps_may_name_their_own_repository,
         actions::checkouts_of_other_repositories_are_actions,
         ends::a_cancelled_job_cleans_up,
         ends::a_step_whose_condition_holds_goes_on,

@@ -96,17 +96,19 @@ pub(crate) fn children_do_not_keep_a_step() {
 pub(crate) fn a_lost_machine_fails_the_job() {
     let job = steps(
         "
-        - run: kill -9 $PPID; sleep 1000
+        - run: kill -9 $PPID; sleep 1; echo survived
         - run: echo not reached
           if: always()
         ",
     );
     job.check(|ended| {
-        if ended.log().is_empty() {
-            assert_eq!(ended.conclusion(), Conclusion::Failure);
-            assert!(ended.error().contains("the machine was lost"), "{}", ended.error());
-            assert_eq!(ended.steps().len(), 1, "{:?}", ended.steps());
+        // Where the agent is the first process of its own world, nothing in that world can kill it.
+        if ended.log().starts_with("survived\n") {
+            return;
         }
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+        assert!(ended.error().contains("the machine was lost"), "{}", ended.error());
+        assert_eq!(ended.steps().len(), 1, "{:?}", ended.steps());
     });
 }
 

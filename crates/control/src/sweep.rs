@@ -51,7 +51,7 @@ pub async fn close_departed(
 async fn close(store: &Store, run: &RunId, owner: String, now: Timestamp) -> Result<bool, StoreError> {
     let mut state = RunState::default();
     loop {
-        let page = store.events_after(run, state.sequence(), PAGE).await?;
+        let page = store.outline_after(run, state.sequence(), PAGE).await?;
         if page.is_empty() {
             break;
         }

@@ -326,7 +326,7 @@ impl RunTask {
         let plan = serde_json::from_slice(&plan).map_err(|error| damaged(Box::new(error)))?;
         let mut live = LiveRun::new(self.run.clone(), plan, self.shared.settings.serves.clone());
         loop {
-            let page = store.events_after(&self.run, live.turn().after, PAGE).await?;
+            let page = store.outline_after(&self.run, live.turn().after, PAGE).await?;
             if page.is_empty() {
                 break;
             }

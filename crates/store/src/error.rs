@@ -54,8 +54,8 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// The file or its folder may not be written.
-    #[error("cannot {operation} in `{path}`: it may not be written")]
+    /// The file, or its folder, where SQLite needs two files more, may not be written.
+    #[error("cannot {operation} in `{path}`: it or its folder may not be written")]
     ReadOnly {
         /// What was being done.
         operation: &'static str,
@@ -137,6 +137,7 @@ mod code {
     pub(super) const READONLY: i32 = 8;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
     pub(super) const CONSTRAINT: i32 = 19;
     pub(super) const NOT_A_DATABASE: i32 = 26;
 }
@@ -147,7 +148,7 @@ impl StoreError {
         let path = path.to_owned();
         match primary_code(&source) {
             Some(code::BUSY | code::LOCKED) => Self::Busy { operation, path, source },
-            Some(code::READONLY) => Self::ReadOnly { operation, path, source },
+            Some(code::READONLY | code::CANTOPEN) => Self::ReadOnly { operation, path, source },
             Some(code::FULL) => Self::Full { operation, path, source },
             Some(code::CONSTRAINT) => Self::Twice { operation, path, source },
             Some(code::CORRUPT | code::NOT_A_DATABASE) => {

@@ -5,7 +5,7 @@ use run::event::{Event, EventKind, JobEvent};
 use run::id::{JobId, LeaseId, RunId};
 use sqlx::{Row, SqliteConnection};
 
-use crate::connection::Store;
+use crate::connection::{Done, Store};
 use crate::error::StoreError;
 
 /// The `kind` of a log's row.
@@ -92,24 +92,51 @@ impl Store {
     ) -> Result<Vec<Event>, StoreError> {
         let query = "SELECT sequence, at, kind, job, step, lease, body FROM events \
                      WHERE run = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
-        self.read("read events", |mut connection| async move {
-            let failed = |source| self.failed("read events", source);
-            let mut rows = sqlx::query(query)
-                .bind(run.as_str())
-                .bind(sequence.cast_signed())
-                .bind(limit.min(PAGE_EVENTS))
-                .fetch(&mut connection);
-            let (mut events, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.try_next().await.map_err(failed)? {
-                bytes += row.try_get::<&[u8], _>(6).map_err(failed)?.len();
-                events.push(decode(&row).map_err(failed)?);
-                if bytes >= PAGE_BYTES {
-                    break;
-                }
+        self.read("read events", |connection| self.page(connection, query, run, sequence, limit)).await
+    }
+
+    /// Like [`Store::events_after`], but only what a run's state follows from: of the logs, the first of each lease,
+    /// which shows that the job has begun, and the run's last event whatever it is. Their numbers have gaps.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outline_after(
+        &self,
+        run: &RunId,
+        sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let query = "SELECT sequence, at, kind, job, step, lease, body FROM events \
+                     WHERE run = $1 AND sequence > $2 AND (kind = 'event' \
+                     OR sequence = (SELECT sequence FROM runs WHERE id = $1) \
+                     OR sequence IN (SELECT min(sequence) FROM events WHERE run = $1 AND kind = 'log' GROUP BY lease)) \
+                     ORDER BY sequence LIMIT $3";
+        self.read("read events", |connection| self.page(connection, query, run, sequence, limit)).await
+    }
+
+    async fn page(
+        &self,
+        mut connection: SqliteConnection,
+        query: &'static str,
+        run: &RunId,
+        sequence: u64,
+        limit: u32,
+    ) -> Done<Vec<Event>> {
+        let failed = |source| self.failed("read events", source);
+        let mut rows = sqlx::query(query)
+            .bind(run.as_str())
+            .bind(sequence.cast_signed())
+            .bind(limit.min(PAGE_EVENTS))
+            .fetch(&mut connection);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            bytes += row.try_get::<&[u8], _>(6).map_err(failed)?.len();
+            events.push(decode(&row).map_err(failed)?);
+            if bytes >= PAGE_BYTES {
+                break;
             }
-            drop(rows);
-            Ok((connection, events))
-        })
-        .await
+        }
+        drop(rows);
+        Ok((connection, events))
     }
 }

@@ -1,6 +1,6 @@
 //! From a plan to the end of its run.
 
-use control::{Labels, Submission, SubmitError};
+use control::{Control, Labels, Submission, SubmitError};
 use run::event::EventKind;
 use run::lease::Cancel;
 use run::status::Conclusion;
@@ -126,5 +126,30 @@ async fn secrets_are_in_the_lease_and_nowhere_in_the_database() {
     for entry in world.folder.path().read_dir().unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn two_control_planes_share_a_database_and_nothing_else() {
+    let world = World::new().await;
+    let store = crate::world::open(&world.path()).await;
+    let other = Control::open(store, crate::world::settings("other", world.clock.clone()));
+    let jobs = job("a", &["strategy: {matrix: {n: [1, 2, 3, 4]}}"]) + &job("b", &["needs: a"]);
+    let play = async |control: &Control| {
+        let run = crate::world::submit(control, &jobs).await;
+        for _ in 0..5 {
+            let lease = crate::world::lease(control).await;
+            assert_eq!(lease.spec.run, run);
+            for number in 0..10 {
+                control.report(&lease.id, number, vec![crate::world::log("line\n")]).await.unwrap();
+            }
+            control.report(&lease.id, 10, vec![crate::world::finished(Conclusion::Success)]).await.unwrap();
+        }
+        assert_eq!(control.finished(&run).await.unwrap(), Some(Conclusion::Success));
+        run
+    };
+    let (one, two) = tokio::join!(play(&world.control), play(&other));
+    for run in [one, two] {
+        assert_eq!(crate::world::text(&world.events(&run).await).lines().count(), 50);
     }
 }

@@ -91,3 +91,18 @@ async fn appends_beside_others() {
         assert_eq!(store.run(&run).await.unwrap().unwrap().sequence, after + 1);
     }
 }
+
+/// Opens and writes where nothing may be written, and says what it is told.
+#[tokio::test]
+async fn writes_where_it_may_not() {
+    let Some((path, id)) = role() else { return };
+    let error = match Store::open(&path).await {
+        Err(error) => error,
+        Ok(store) => {
+            let created = vec![store::Change::Create(crate::world::new_run(b"plan"))];
+            store.commit(&[write(&id.as_str().into(), 0, vec![], created)]).await.unwrap_err()
+        }
+    };
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    say(&format!("refused: {error}: {}", source.unwrap_or_default()));
+}

@@ -117,6 +117,29 @@ async fn logs_are_read_by_job_and_step() {
 }
 
 #[tokio::test]
+async fn an_outline_has_the_first_log_of_each_lease_and_the_last_event() {
+    let place = Place::new();
+    let store = place.open().await;
+    let run = create(&store, "r").await;
+    let by = |lease: &str, sequence| {
+        let event = JobEvent::Log { step: None, text: "x\n".into() };
+        let kind = EventKind::Reported { job: "a".into(), lease: lease.into(), event };
+        Event { sequence, at: 0, kind }
+    };
+    let group = Event { sequence: 3, at: 0, kind: reported("a", JobEvent::GroupEnded { step: 0 }) };
+    let events = vec![by("l", 1), by("l", 2), group, by("m", 4), by("m", 5), by("l", 6), by("m", 7)];
+    keep(&store, write(&run, 0, events, vec![])).await;
+    let check = async |after, limit, expected: &[u64]| {
+        let page = store.outline_after(&run, after, limit).await.unwrap();
+        assert_eq!(page.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
+    };
+    check(0, 10, &[1, 3, 4, 7]).await;
+    check(0, 2, &[1, 3]).await;
+    check(3, 10, &[4, 7]).await;
+    check(7, 10, &[]).await;
+}
+
+#[tokio::test]
 async fn pages_are_bounded_in_bytes() {
     let place = Place::new();
     let store = place.open().await;

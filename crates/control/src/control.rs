@@ -209,10 +209,8 @@ impl Control {
     pub async fn lease(&self, request: &LeaseRequest) -> Result<Option<Lease>, LeaseError> {
         let shared = self.shared();
         loop {
+            // It hears of every change from here on, also before it is waited for.
             let changed = shared.queue.changed.notified();
-            tokio::pin!(changed);
-            // From here on no change is missed.
-            changed.as_mut().enable();
             while let Some(candidate) = shared.queue.take(&request.labels) {
                 let waiting = candidate.job();
                 let Some(handle) = shared.run(&waiting.run) else {

@@ -41,6 +41,25 @@ async fn a_watcher_waits_for_what_comes_later() {
 }
 
 #[tokio::test]
+async fn a_watcher_that_reads_what_is_kept_while_more_comes_gets_nothing_twice() {
+    let world = World::new().await;
+    let run = world.submit(&job("a", &[])).await;
+    let lease = world.lease().await.id;
+    let mut watch = world.control.watch(&run).await.unwrap();
+    world.control.report(&lease, 0, vec![log("after the watcher came\n")]).await.unwrap();
+    let mut events = watch.next().await.unwrap().unwrap().to_vec();
+    world
+        .control
+        .report(&lease, 1, vec![log("after it read\n"), finished(Conclusion::Success)])
+        .await
+        .unwrap();
+    while let Some(batch) = watch.next().await.unwrap() {
+        events.extend(batch.iter().cloned());
+    }
+    assert_eq!(as_json(&events), as_json(&world.events(&run).await));
+}
+
+#[tokio::test]
 async fn a_slow_watcher_holds_up_reports_and_nothing_else() {
     let world = World::new().await;
     let run = world.submit(&(job("a", &[]) + &job("b", &[]))).await;

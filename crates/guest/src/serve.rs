@@ -76,7 +76,13 @@ fn serve(stream: File) -> Result<(), FrameError> {
 /// Each part fails only where there is nothing to be had by it: already a session's leader, or an old kernel.
 fn become_init() {
     let _ = rustix::process::setsid();
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let own = rustix::process::getpid();
+    if own.is_init() {
+        // What made this machine is gone, and with the first process goes everything. An agent that is not the first
+        // must not die like this, but kill what it started.
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    }
+    let _ = rustix::process::set_child_subreaper(Some(own));
     // Steps run as the same user: this keeps their debuggers out of the agent.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

@@ -27,10 +27,9 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
         let run = move || {
             for mut job in jobs {
                 let spawned = job.command.spawn();
-                // Nobody waits when the machine was given up meanwhile: then it must not go on.
-                if let Err(Ok(mut child)) = job.answer.send(spawned) {
-                    let _ = child.kill();
-                    let _ = child.wait();
+                // Nobody waits when the machine was given up meanwhile; its stream is closed then.
+                if let Err(Ok(child)) = job.answer.send(spawned) {
+                    drop(MachineProcess { child: Some(child) });
                 }
             }
         };
@@ -40,10 +39,11 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     started.as_ref().map_err(|kind| io::Error::from(*kind))
 }
 
-/// A running process of the host that is a machine, or its outermost process. Killed when dropped.
+/// A running process of the host that is a machine, or its outermost process. When it is dropped, it gets the time to end
+/// by itself: bubblewrap that is killed while it makes a sandbox leaves a part of it behind.
 #[derive(Debug)]
 pub(crate) struct MachineProcess {
-    child: Child,
+    child: Option<Child>,
 }
 
 impl MachineProcess {
@@ -52,25 +52,35 @@ impl MachineProcess {
         let gone = || io::Error::other("the thread that starts machines is gone");
         spawner()?.send(Job { command, answer }).map_err(|_| gone())?;
         let child = spawned.await.map_err(|_| gone())??;
-        Ok(Self { child })
+        Ok(Self { child: Some(child) })
     }
 
     /// Waits for the process to end by itself; kills it when it takes too long. Blocks.
-    pub(crate) fn end(self) {
-        if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()) {
-            let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-            // Whether it has ended or not: the rest is the same as for a machine that is dropped.
-            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&deadline));
+    pub(crate) fn end(mut self) {
+        if let Some(child) = self.child.take() {
+            end(child);
         }
     }
 }
 
 impl Drop for MachineProcess {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            // It fails only for a process that has ended.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if let Some(child) = self.child.take() {
+            let thread = std::thread::Builder::new().name("machine-end".to_owned());
+            // Without a thread the process still ends with its stream; only nobody waits for it.
+            let _ = thread.spawn(|| end(child));
         }
     }
+}
+
+fn end(mut child: Child) {
+    if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
+        let ended = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&deadline));
+        if !matches!(ended, Ok(1)) {
+            // It fails only for a process that has ended.
+            let _ = child.kill();
+        }
+    }
+    let _ = child.wait();
 }

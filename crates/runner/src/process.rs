@@ -149,11 +149,13 @@ pub(crate) fn search_path_of(around: &Around<'_>, globals: &Globals) -> String {
 fn pipeline(around: &Around<'_>, globals: &Globals) -> Pipeline {
     let job = around.job;
     let allows = |name: &str| {
-        globals.variable(around.env, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        let value = globals.variable(around.env, name);
+        value.is_some_and(|value| ["true", "$true", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes)))
     };
     let allowed = Allowed {
         unsecure_commands: allows("ACTIONS_ALLOW_UNSECURE_COMMANDS"),
-        unsecure_tokens: allows("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS"),
+        unsecure_tokens: allows("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS")
+            || allows("ACTIONS_ALLOW_UNSUPPORTED_STOPCOMMAND_TOKENS"),
     };
     let commands = Commands::new(allowed, &job.workspace, job.debug);
     Pipeline::new(

@@ -65,6 +65,16 @@ pub enum ReferenceError {
     FileName,
 }
 
+/// Which calls of workflows are allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallRules {
+    /// As on GitHub: files directly in `.github/workflows`, given no secrets that they do not define.
+    #[default]
+    GitHub,
+    /// For a repository that is at hand: also its files elsewhere, and secrets that are not defined.
+    Local,
+}
+
 /// Folders that workflows are called from.
 const FOLDERS: [&str; 2] = [".github/workflows/", ".github/workflows-lab/"];
 
@@ -74,9 +84,17 @@ impl WorkflowReference {
     ///
     /// # Errors
     /// What GitHub has against the reference.
-    pub fn parse(uses: &str, caller: Option<&RepositoryVersion>) -> Result<Self, ReferenceError> {
+    pub fn parse(
+        uses: &str,
+        caller: Option<&RepositoryVersion>,
+        rules: CallRules,
+    ) -> Result<Self, ReferenceError> {
         if let Some(path) = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/")) {
-            check_path(path.split('@').next().unwrap_or(path))?;
+            let file = path.split('@').next().unwrap_or(path);
+            match rules {
+                CallRules::GitHub => check_path(file)?,
+                CallRules::Local => check_local_path(file)?,
+            }
             if path.contains('@') {
                 return Err(ReferenceError::LocalVersion);
             }
@@ -134,6 +152,18 @@ fn check_path(path: &str) -> Result<(), ReferenceError> {
     if file.contains(['/', '\\']) {
         return Err(ReferenceError::Subfolder);
     }
+    check_file_name(file)
+}
+
+/// A path anywhere in a repository, but never out of it.
+fn check_local_path(path: &str) -> Result<(), ReferenceError> {
+    if path.split(['/', '\\']).any(|part| matches!(part, "" | "." | "..")) {
+        return Err(ReferenceError::Folder);
+    }
+    check_file_name(path.rsplit('/').next().unwrap_or(path))
+}
+
+fn check_file_name(file: &str) -> Result<(), ReferenceError> {
     match file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) {
         None => Err(ReferenceError::Extension),
         Some("") => Err(ReferenceError::FileName),
@@ -180,11 +210,11 @@ impl ResolveWorkflow for ResolveNothing {
 
 #[cfg(test)]
 mod tests {
-    use super::{RepositoryVersion, WorkflowReference};
+    use super::{CallRules, RepositoryVersion, WorkflowReference};
 
     fn check(uses: &str, expected: &str) {
         let caller = RepositoryVersion { owner: "me".into(), name: "lib".into(), version: "v1".into() };
-        let got = match WorkflowReference::parse(uses, Some(&caller)) {
+        let got = match WorkflowReference::parse(uses, Some(&caller), CallRules::GitHub) {
             Ok(reference) => reference.to_string(),
             Err(error) => format!("{error:?}"),
         };
@@ -197,8 +227,21 @@ mod tests {
         check("a/b/.github/workflows/x.yaml@feature/y", "a/b/.github/workflows/x.yaml@feature/y");
         check("./.github/workflows/x.yml", "me/lib/.github/workflows/x.yml@v1");
         check("$/.github/workflows/x.yml", "me/lib/.github/workflows/x.yml@v1");
-        let local = WorkflowReference::parse("./.github/workflows/x.yml", None).expect("a reference");
+        let local = WorkflowReference::parse("./.github/workflows/x.yml", None, CallRules::GitHub);
+        let local = local.expect("a reference");
         assert_eq!(local.to_string(), "./.github/workflows/x.yml");
+    }
+
+    #[test]
+    fn local_files_may_be_anywhere_in_their_repository() {
+        let read =
+            |uses: &str| WorkflowReference::parse(uses, None, CallRules::Local).ok().map(|found| found.path);
+        assert_eq!(read("./ci/x.yml").as_deref(), Some("ci/x.yml"));
+        for uses in
+            ["./../x.yml", "./ci/../../x.yml", ".//etc/x.yml", "./ci/x.txt", "./ci\\..\\x.yml", "./ci/.yml"]
+        {
+            assert_eq!(read(uses), None, "{uses}");
+        }
     }
 
     #[test]
@@ -218,7 +261,11 @@ mod tests {
         check("./.github/workflows/.yml", "FileName");
         check("./../.github/workflows/x.yml", "Folder");
         for version in ["v1..v2", "/v1", "v1/", "a.lock/b", "a b", "v\\1", "a/.b"] {
-            let reference = WorkflowReference::parse(&format!("a/b/.github/workflows/x.yml@{version}"), None);
+            let reference = WorkflowReference::parse(
+                &format!("a/b/.github/workflows/x.yml@{version}"),
+                None,
+                CallRules::GitHub,
+            );
             assert!(reference.is_err(), "{version:?}");
         }
     }

@@ -165,6 +165,8 @@ impl Arguments {
         self.list.extend([flag.into(), from.as_ref().to_owned(), to.as_ref().to_owned()]);
     }
 
+    /// Without `--die-with-parent`: a bubblewrap that is killed early by it leaves a half-made sandbox waiting for ever. The
+    /// agent ends with its stream, whoever held the other end, and dies with bubblewrap by a wish of its own.
     fn isolation(&mut self, network: Network) {
         for flag in [
             "--unshare-user",
@@ -172,7 +174,6 @@ impl Arguments {
             "--unshare-ipc",
             "--unshare-uts",
             "--unshare-cgroup-try",
-            "--die-with-parent",
             "--new-session",
             "--as-pid-1",
         ] {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use machine::Place;
 use workflow::expr::{Contexts, Value};
 use workflow::model::Action;
-use workflow::read::{ReadOptions, parse_action};
+use workflow::read::{ReadOptions, Strictness, parse_action};
 use workflow::source::SourceFile;
 
 use crate::job::{Fatal, Job};
@@ -222,7 +222,9 @@ fn read_metadata(folder: &Path, shown: &str) -> Result<(PathBuf, Vec<u8>), LoadE
 
 fn parse(file: &str, content: &[u8]) -> Result<Action, LoadError> {
     let text = crate::files::decode(content);
-    let parsed = parse_action(&SourceFile::new(file, text), &ReadOptions::default());
+    // What only matters to the author, such as a name, stops no job.
+    let options = ReadOptions { strictness: Strictness::Runner, ..ReadOptions::default() };
+    let parsed = parse_action(&SourceFile::new(file, text), &options);
     let mistakes: Vec<String> = parsed
         .diagnostics
         .iter()

@@ -176,7 +176,8 @@ impl Builder<'_> {
         chain: &mut Vec<WorkflowReference>,
     ) -> Option<PlannedCall> {
         let repository = at.and_then(|at| at.repository.as_ref());
-        let reference = match WorkflowReference::parse(&call.uses.value, repository) {
+        let reference = match WorkflowReference::parse(&call.uses.value, repository, self.options.call_rules)
+        {
             Ok(reference) => reference,
             Err(error) => return self.refuse(file, call, error.to_string()),
         };

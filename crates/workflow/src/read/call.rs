@@ -13,7 +13,7 @@ use super::workflow;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{Call, CallSecrets, InputType, Job, JobKind, Trigger, Workflow};
 use crate::permissions::Permissions;
-use crate::resolve::{RepositoryVersion, Resolution, WorkflowReference};
+use crate::resolve::{CallRules, RepositoryVersion, Resolution, WorkflowReference};
 use crate::schema::workflow::{BOOLEAN_INPUT, NUMBER_INPUT, SCHEMA, STRING_INPUT};
 use crate::source::{SourceFile, Span, Spanned};
 use crate::template::{Entry, Token};
@@ -114,7 +114,8 @@ impl Calls<'_> {
             return self.refuse(site, uses, "max-nested-reusable-workflows-depth", message);
         }
         // A reference of the wrong form is reported where the job is read.
-        let Ok(reference) = WorkflowReference::parse(&site.uses.value, site.repository) else { return };
+        let reference = WorkflowReference::parse(&site.uses.value, site.repository, self.options.call_rules);
+        let Ok(reference) = reference else { return };
         self.calls += 1;
         if self.calls > MAX_CALLS {
             let message =
@@ -270,7 +271,9 @@ impl Calls<'_> {
                 self.refuse(site, site.uses.span, "call-secrets", message);
             }
         }
-        self.check_known(given, &trigger.call_secrets, "secret", site);
+        if self.options.call_rules == CallRules::GitHub {
+            self.check_known(given, &trigger.call_secrets, "secret", site);
+        }
     }
 
     /// Nothing may be given that the called workflow does not define.

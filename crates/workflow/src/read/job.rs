@@ -5,7 +5,7 @@ use super::identifier::Identifiers;
 use super::report::{Report, quoted};
 use super::{is_true, step, strategy, text_of, texts_of};
 use crate::model::{Call, CallSecrets, Job, JobKind, Steps};
-use crate::resolve::{RepositoryVersion, WorkflowReference};
+use crate::resolve::{CallRules, RepositoryVersion, WorkflowReference};
 use crate::schema::workflow::{JOB_IF, SCHEMA, SNAPSHOT_IF, STEP_IF};
 use crate::source::{Span, Spanned};
 use crate::template::{Entry, Token, TokenKind};
@@ -17,12 +17,18 @@ const MAX_CONCURRENCY_GROUP: usize = 400;
 pub(crate) fn read_all(
     jobs: &Token,
     repository: Option<&RepositoryVersion>,
+    rules: CallRules,
     report: &mut Report<'_>,
 ) -> Vec<Job> {
-    jobs.entries().iter().filter_map(|entry| read(entry, repository, report)).collect()
+    jobs.entries().iter().filter_map(|entry| read(entry, repository, rules, report)).collect()
 }
 
-fn read(entry: &Entry, repository: Option<&RepositoryVersion>, report: &mut Report<'_>) -> Option<Job> {
+fn read(
+    entry: &Entry,
+    repository: Option<&RepositoryVersion>,
+    rules: CallRules,
+    report: &mut Report<'_>,
+) -> Option<Job> {
     let id = Spanned { value: entry.name()?.to_owned(), span: entry.key_span };
     if let Err(message) = Identifiers::default().take(&id.value) {
         report.error(id.span, "job-id", message);
@@ -42,7 +48,7 @@ fn read(entry: &Entry, repository: Option<&RepositoryVersion>, report: &mut Repo
         None => condition::success(),
     };
     let kind = if let Some(uses) = job.entry("uses").and_then(|entry| text_of(&entry.value)) {
-        JobKind::Call(Box::new(call(job, uses, repository, report)))
+        JobKind::Call(Box::new(call(job, uses, repository, rules, report)))
     } else {
         JobKind::Steps(Box::new(steps(job, report)))
     };
@@ -95,9 +101,10 @@ fn call(
     job: &Token,
     uses: Spanned<String>,
     from: Option<&RepositoryVersion>,
+    rules: CallRules,
     report: &mut Report<'_>,
 ) -> Call {
-    if let Err(failure) = WorkflowReference::parse(&uses.value, from) {
+    if let Err(failure) = WorkflowReference::parse(&uses.value, from, rules) {
         let message = format!("Invalid workflow reference {}: {failure}", quoted(&uses.value));
         report.error(uses.span, "uses-format", message);
     }

@@ -1,7 +1,7 @@
 //! How files are read.
 
 use crate::permissions::PermissionsPolicy;
-use crate::resolve::{ResolveNothing, ResolveWorkflow};
+use crate::resolve::{CallRules, ResolveNothing, ResolveWorkflow};
 use crate::yaml;
 
 /// Levels of called workflows below the first file.
@@ -25,6 +25,8 @@ pub struct ReadOptions<'a> {
     pub permissions_policy: Option<PermissionsPolicy>,
     /// How thoroughly a file is checked.
     pub strictness: Strictness,
+    /// Which calls of workflows are allowed.
+    pub call_rules: CallRules,
     /// Where called workflows come from.
     pub resolver: &'a dyn ResolveWorkflow,
 }
@@ -38,6 +40,7 @@ impl Default for ReadOptions<'_> {
             background_steps: false,
             permissions_policy: None,
             strictness: Strictness::Author,
+            call_rules: CallRules::GitHub,
             resolver: &ResolveNothing,
         }
     }
@@ -52,6 +55,7 @@ impl std::fmt::Debug for ReadOptions<'_> {
             .field("background_steps", &self.background_steps)
             .field("permissions_policy", &self.permissions_policy)
             .field("strictness", &self.strictness)
+            .field("call_rules", &self.call_rules)
             .finish_non_exhaustive()
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn read(
     };
     let mut jobs = Vec::new();
     if let Some(entry) = root.entry("jobs") {
-        jobs = job::read_all(&entry.value, repository, report);
+        jobs = job::read_all(&entry.value, repository, options.call_rules, report);
         needs::check(&jobs, entry.value.span, report);
         if jobs.is_empty() && !report.has_errors() {
             report.error(

@@ -10,6 +10,7 @@ use workflow::expr::{Object, Value};
 use workflow::model::Workflow;
 use workflow::plan::{Plan, Request, RunFacts, Selection, plan};
 use workflow::read::{ReadOptions, Strictness, parse};
+use workflow::resolve::CallRules;
 use workflow::source::SourceFile;
 use workflow::trigger::triggers;
 
@@ -84,7 +85,13 @@ fn actor(repository: &Repository) -> String {
 }
 
 fn options<'a>(resolver: &'a CalledWorkflows<'a>) -> ReadOptions<'a> {
-    ReadOptions { background_steps: true, strictness: Strictness::Runner, resolver, ..ReadOptions::default() }
+    ReadOptions {
+        background_steps: true,
+        strictness: Strictness::Runner,
+        call_rules: CallRules::Local,
+        resolver,
+        ..ReadOptions::default()
+    }
 }
 
 /// Plans the workflows that an event starts.

@@ -10,7 +10,7 @@ use crate::event::{Event, github_context};
 use crate::expr::{Object, Value};
 use crate::inputs::{InputError, call_inputs, dispatch_inputs};
 use crate::model::{Call, Job, JobKind, Workflow};
-use crate::read::{ReadOptions, parse};
+use crate::read::{ReadOptions, Strictness, parse};
 use crate::resolve::{Resolution, ResolveNothing, WorkflowReference};
 use crate::source::SourceFile;
 
@@ -230,8 +230,13 @@ impl Builder<'_> {
                 return self.refuse(file, call, message);
             }
             Resolution::Found(called) => {
-                // The calls of the called workflow are followed here.
-                let alone = ReadOptions { resolver: &ResolveNothing, ..*self.options };
+                // The calls of the called workflow are followed here. Which features its repository has is not known.
+                let alone = ReadOptions {
+                    resolver: &ResolveNothing,
+                    strictness: Strictness::Runner,
+                    background_steps: true,
+                    ..*self.options
+                };
                 let parsed = parse(&called, &alone);
                 let wrong = parsed.has_errors();
                 let errors = parsed.diagnostics.into_iter().filter(|one| one.severity == Severity::Error);

@@ -210,7 +210,7 @@ impl Calls<'_> {
         let Some(allowed) = site.allowed.or(policy) else { return };
         let workflow = called.permissions.as_ref().map(|asked| ("The workflow".to_owned(), asked));
         let jobs = called.jobs.iter().filter_map(|job| {
-            Some((format!("The nested job '{}'", job.id.value), job.permissions.as_ref()?))
+            Some((format!("The nested job '{}'", display_name(job)), job.permissions.as_ref()?))
         });
         for (who, asked) in workflow.into_iter().chain(jobs) {
             if let Some((asked, allowed)) = Permissions::of(asked).beyond(&allowed) {
@@ -286,6 +286,11 @@ impl Calls<'_> {
             }
         }
     }
+}
+
+/// What people call a job: its name where that is known before a run, else its id.
+fn display_name(job: &Job) -> &str {
+    job.name.as_ref().and_then(Token::as_str).unwrap_or(&job.id.value)
 }
 
 /// The entry with this name, in any case.

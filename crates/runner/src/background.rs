@@ -164,7 +164,7 @@ async fn run(work: Work, mut globals: Globals, slots: Arc<Semaphore>) -> Ended {
     let Work { job, step, frame, ready, shown } = work;
     let _slot = slots.acquire().await.expect("the slots are never closed");
     shown.started(&job).await?;
-    let (end, conclusion) = run_timed(&job, &step, frame, &ready, &shown.name, &mut globals).await?;
+    let (end, conclusion) = run_timed(&job, &step, frame, &ready, &shown, &mut globals).await?;
     shown.finished(&job, end.clone(), conclusion).await?;
     Ok((end, conclusion, globals))
 }

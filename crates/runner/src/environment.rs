@@ -124,6 +124,8 @@ impl Globals {
 /// The parts of a process's environment, in the order in which they win.
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
+    /// By what the process's orphans are known; a step that sets the variable itself keeps them.
+    pub(crate) tracking: String,
     /// What the machine says.
     pub(crate) machine: &'a [(String, String)],
     /// What the job has set.
@@ -143,6 +145,7 @@ impl Parts<'_> {
     pub(crate) fn assemble(self) -> Vec<(String, String)> {
         let mut all: IndexMap<&str, std::borrow::Cow<'_, str>> = IndexMap::new();
         all.insert("CI", "true".into());
+        all.insert("RUNNER_TRACKING_ID", self.tracking.into());
         for (name, value) in self.machine {
             all.insert(name, value.into());
         }
@@ -212,6 +215,7 @@ mod tests {
     fn check(globals: &Globals, step: &[(&str, &str)], name: &str, expected: Option<&str>) {
         let step: IndexMap<String, String> = pairs(step).into_iter().collect();
         let parts = Parts {
+            tracking: "github_1".to_owned(),
             machine: &pairs(&[("PATH", "/bin"), ("HOME", "/h"), ("X", "machine")]),
             globals,
             step: &step,
@@ -246,6 +250,8 @@ mod tests {
         check(&globals, &[], "GITHUB_TOKEN", None);
         check(&globals, &[("CI", "false")], "CI", Some("false"));
         check(&globals, &[], "GITHUB_ACTIONS", Some("true"));
+        check(&globals, &[], "RUNNER_TRACKING_ID", Some("github_1"));
+        check(&globals, &[("RUNNER_TRACKING_ID", "")], "RUNNER_TRACKING_ID", Some(""));
     }
 
     #[test]

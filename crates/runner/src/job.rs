@@ -138,6 +138,11 @@ impl Job {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A value of `RUNNER_TRACKING_ID` that no other process has.
+    pub(crate) fn next_tracking(&self) -> String {
+        format!("github_{}_{}_{}", self.spec.run, self.spec.job, self.next_number())
+    }
+
     /// A path that is relative to the workspace, as an absolute one.
     pub(crate) fn in_workspace(&self, path: &str) -> String {
         let path = path.strip_prefix("./").unwrap_or(path);

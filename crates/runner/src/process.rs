@@ -131,6 +131,7 @@ fn environment(
 ) -> Vec<(String, String)> {
     let github = around.contexts.get("github").unwrap_or(&Value::Null);
     let parts = Parts {
+        tracking: around.job.next_tracking(),
         machine: around.job.machine.environment(),
         globals,
         step: around.env,

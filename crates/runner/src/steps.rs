@@ -96,7 +96,7 @@ impl Progress {
         }
         shown.started(&job).await?;
         let (end, conclusion) = match holds {
-            Ok(true) => run_timed(&job, step, frame, &ready, &shown.name, globals).await?,
+            Ok(true) => run_timed(&job, step, frame, &ready, &shown, globals).await?,
             Ok(false) => (End::new(Conclusion::Skipped), Conclusion::Skipped),
             Err(error) => (End::failed(error), Conclusion::Failure),
         };
@@ -141,14 +141,17 @@ impl Progress {
         let frame = Frame::top(&job, index);
         let prepared = step::prepare(&job, &step, &frame, self.steps.value(), job.status(), globals).await;
         let contexts = prepared.as_ref().map_or(&frame.contexts, |ready| &ready.contexts);
-        let name = format!("Pre {}", step::name(&job, &step, contexts).await);
+        let name = step::name(&job, &step, contexts).await;
+        self.names.push((index, name.clone()));
+        let name = format!("Pre {name}");
         let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Pre };
         shown.started(&job).await?;
         let end = match prepared {
             Ok(ready) => match step::condition(&job, &step, &ready, job.status()).await {
                 Ok(true) => {
-                    run_phase(&job, &step, &loaded, with.as_ref(), &frame, &ready, Phase::Pre, globals)
-                        .await?
+                    let phase =
+                        run_phase(&job, &step, &loaded, with.as_ref(), &frame, &ready, Phase::Pre, globals);
+                    shown.unless_lost(&job, phase.await).await?
                 }
                 Ok(false) => End::new(Conclusion::Skipped),
                 Err(error) => End::failed(error),
@@ -189,13 +192,14 @@ impl Progress {
         globals: &mut Globals,
     ) -> Result<(), Fatal> {
         let job = Arc::clone(&self.job);
-        let name = self.names.iter().find(|(step, _)| *step == top).map_or("", |(_, name)| name.as_str());
+        let name =
+            self.names.iter().rev().find(|(step, _)| *step == top).map_or("", |(_, name)| name.as_str());
         let id = job.spec.definition.steps[top as usize].id.clone();
         let shown = Shown { step: top, id, name: format!("Post {name}"), phase: Phase::Post };
         shown.started(&job).await?;
         let mut all = End::new(Conclusion::Skipped);
         for post in group.into_iter().rev() {
-            let end = self.run_post(&post, globals).await?;
+            let end = shown.unless_lost(&job, self.run_post(&post, globals).await).await?;
             match (all.outcome, end.outcome) {
                 (_, Conclusion::Failure | Conclusion::Cancelled) => all = end,
                 (Conclusion::Skipped, Conclusion::Success) => all.outcome = Conclusion::Success,
@@ -236,24 +240,14 @@ pub(crate) async fn run_timed(
     step: &Step,
     mut frame: Frame,
     ready: &Ready,
-    name: &str,
+    shown: &Shown,
     globals: &mut Globals,
 ) -> Result<(End, Conclusion), Fatal> {
     let minutes = step::limit_time(job, step, ready, &mut frame).await?;
-    let mut end = match step::execute(job, step, &frame, ready, globals).await {
-        Ok(end) => end,
-        Err(Fatal::Machine(reason)) => {
-            // The step is reported with the reason before the job ends for it.
-            job.fail();
-            let end = End::failed(reason.clone());
-            let shown =
-                Shown { step: frame.step, id: step.id.clone(), name: name.to_owned(), phase: Phase::Main };
-            shown.finished(job, end, Conclusion::Failure).await?;
-            return Err(Fatal::Machine(reason));
-        }
-        Err(fatal) => return Err(fatal),
-    };
+    let executed = step::execute(job, step, &frame, ready, globals).await;
+    let mut end = shown.unless_lost(job, executed).await?;
     if let Some(minutes) = minutes.filter(|_| end.timed_out) {
+        let name = &shown.name;
         end.error = Some(format!("The action '{name}' has timed out after {minutes} minutes."));
     }
     if job.status() == JobStatus::Cancelled && end.outcome == Conclusion::Cancelled {
@@ -276,6 +270,15 @@ impl Shown {
     pub(crate) async fn started(&self, job: &Job) -> Result<(), Fatal> {
         let Self { step, id, name, phase } = self.clone();
         Ok(job.sink.send(JobEvent::StepStarted { step, id, name, phase }).await?)
+    }
+
+    /// Reports the phase as failed where the machine was lost in it, before the job ends for that.
+    async fn unless_lost(&self, job: &Job, result: Result<End, Fatal>) -> Result<End, Fatal> {
+        if let Err(Fatal::Machine(reason)) = &result {
+            job.fail();
+            self.clone().finished(job, End::failed(reason.clone()), Conclusion::Failure).await?;
+        }
+        result
     }
 
     pub(crate) async fn finished(self, job: &Job, end: End, conclusion: Conclusion) -> Result<(), Fatal> {

@@ -146,6 +146,7 @@ async fn run_git(job: &Job, folder: &str, arguments: &[&str]) -> Result<(bool, S
     let git = ["git", "-C", folder, "-c", "safe.directory=*"];
     let argv = git.iter().chain(arguments);
     let parts = Parts {
+        tracking: job.next_tracking(),
         machine: job.machine.environment(),
         globals: &Globals::default(),
         step: &IndexMap::new(),

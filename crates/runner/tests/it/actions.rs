@@ -132,6 +132,22 @@ pub(crate) fn javascript_actions_have_three_phases() {
     });
 }
 
+pub(crate) fn a_pre_has_its_post_even_without_main() {
+    let job = steps(
+        "
+        - run: exit 1
+        - uses: octo/one@v1
+        ",
+    );
+    with_phases(job, "octo/one@v1", "one").check(|ended| {
+        assert_eq!(ended.log(), "one pre undefined main \none post undefined main pre\n");
+        assert_eq!(
+            ended.steps().last().map(String::as_str),
+            Some("post Post Run octo/one@v1: success/success")
+        );
+    });
+}
+
 pub(crate) fn posts_of_nested_actions_run_in_reverse() {
     let outer = "{name: o, description: d, runs: {using: composite, steps: [{uses: octo/one@v1}, {uses: octo/two@v1}]}}";
     let job = steps("- uses: ./outer").file("outer/action.yml", outer);

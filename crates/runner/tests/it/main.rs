@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         actions::composites_nest_and_fail,
         actions::composites_that_use_themselves_end,
         actions::javascript_actions_have_three_phases,
+        actions::a_pre_has_its_post_even_without_main,
         actions::posts_of_nested_actions_run_in_reverse,
         actions::missing_actions_are_named,
         actions::checkouts_are_repositories,

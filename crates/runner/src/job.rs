@@ -19,7 +19,6 @@ use run::job::JobSpec;
 use run::lease::Lease;
 use run::status::Conclusion;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use workflow::expr::{Contexts, JobStatus, Object, Value};
 use workflow::model::Step;
 
@@ -192,13 +191,8 @@ pub(crate) async fn execute(
     let (sink, reporting) = Sink::start(Arc::clone(&dispatch), lease.id.clone());
     let (stopping, stop) = watch::channel(Stop::No);
     let watched = watching::Watch::new(dispatch, lease.id.clone(), sink.clone(), stopping);
-    let mut running = JoinSet::new();
-    running.spawn(run(options, tree, lease, sink.clone(), stop, watched.limit()));
-    let ended = watched.during(running.join_next()).await.expect("one job was started");
-    let finished = ended.unwrap_or_else(|failed| {
-        // A mistake in the runner ends the job that met it, and no other.
-        finished(&Refused::error(format!("the runner failed: {failed}")), false)
-    });
+    let running = run(options, tree, lease, sink.clone(), stop, watched.limit());
+    let finished = watched.during(running).await;
     // Where this fails, nobody is there to hear of it.
     let _ = sink.send(finished).await;
     drop(sink);

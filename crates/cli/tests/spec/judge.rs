@@ -3,7 +3,7 @@
 //! What a section does not name must be unremarkable: a job or step that is not named has succeeded, and an annotation
 //! that is not named does not exist. Whatever is expected, the stream of events must be well formed.
 
-use std::collections::{HashMap};
+use std::collections::HashMap;
 
 use serde_json::Value;
 

@@ -100,13 +100,14 @@ async fn drive(
     let control = Control::open(store, settings(&state, &options));
     let runs = submit(&control, prepared).await?;
     let events = events(&control, &runs).await?;
-    let dispatch = Arc::new(InProcess(control.clone()));
-    let mut runner = tokio::spawn(listener::serve(dispatch, Arc::new(options)));
+    let (dispatch, mut failed) = InProcess::new(control.clone());
+    let mut runner = tokio::spawn(listener::serve(Arc::new(dispatch), Arc::new(options)));
     let watch =
         Watch { runs: runs.len(), events, screen, signals: &mut signals, cancel_after: args.cancel_after };
     let watching = watch::watch(watch, |cancel, reason| cancel_all(&control, &runs, cancel, reason));
     let ended = tokio::select! {
         ended = watching => ended,
+        Some(failure) = failed.recv() => return Err(failure),
         stopped = &mut runner => return Err(stopped_early(stopped)),
     };
     control.drain();

@@ -1,0 +1,8 @@
+//! The binary `firedog`, as people and programs call it.
+
+mod bad_input;
+mod command;
+mod edges;
+mod ending;
+mod history;
+mod usage;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
@@ -79,9 +79,14 @@ impl Tree {
     }
 
     fn read_blocking(root: PathBuf) -> Result<Self, TreeError> {
-        let git = git_folders(&root);
-        let (entries, git) = match git {
-            Some(git) => (list_by_git(&root)?, git),
+        // Both at once: each costs about as much as a short step.
+        let (folders, files) = std::thread::scope(|scope| {
+            let folders = scope.spawn(|| git_folders(&root));
+            let files = git_command(&root, &["ls-files", "-co", "--exclude-standard", "-z"]).output();
+            (folders.join().expect("asking git does not panic"), files)
+        });
+        let (entries, git) = match folders {
+            Some(git) => (list_by_git(&root, files)?, git),
             None => (list_all(&root)?, None),
         };
         Ok(Self { root, entries: Arc::new(entries), git, repository: OnceCell::new() })
@@ -99,10 +104,19 @@ impl Tree {
     }
 }
 
+fn git_command(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args(arguments).stdin(Stdio::null());
+    // A hook that starts the runner has its own repository in these.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// What a git command prints; `None` when it fails.
 fn git(root: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
-    let output =
-        Command::new("git").arg("-C").arg(root).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let output = git_command(root, arguments).output().ok()?;
     output.status.success().then_some(output.stdout)
 }
 
@@ -121,15 +135,10 @@ fn git_folders(root: &Path) -> Option<Option<GitFolders>> {
     Some(is_top.then(|| GitFolders { folder: folder.into(), common }))
 }
 
-fn list_by_git(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
+/// The files of a `git ls-files` that has run.
+fn list_by_git(root: &Path, output: io::Result<Output>) -> Result<Vec<PathBuf>, TreeError> {
     let failed = |message: String| TreeError::Git { root: root.to_owned(), message };
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(root)
-        .args(["ls-files", "-co", "--exclude-standard", "-z"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    let output = output.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }

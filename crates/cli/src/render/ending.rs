@@ -71,7 +71,7 @@ fn has_failed(step: &StepView) -> bool {
 
 fn failed_step(job: &JobView, step: &StepView, style: Style, lines: &mut Vec<String>) {
     separate(lines);
-    let place = format!("{} › {}", shown(&job.name, false), shown(&step.title(), false));
+    let place = format!("{} › {}", shown(&job.name, false), shown(&step.name, false));
     lines.push(format!("{} {}", style.mark(Conclusion::Failure), style.bold(&place)));
     lines.extend(step.tail.iter().map(|line| format!("  {} {}", style.dim("│"), shown(line, style.colours))));
     if let StepState::Finished { error: Some(error), .. } = &step.state {

@@ -10,7 +10,7 @@ use super::Render;
 use super::ending::{Detail, annotation_line, ending};
 use super::style::Style;
 use super::text::{between, duration, shown};
-use super::view::{RunView, StepState, titled};
+use super::view::{RunView, StepState};
 
 /// Bytes above which the buffer is written in the middle of a batch, to bound its size.
 const WRITE_AT: usize = 1024 * 1024;
@@ -102,8 +102,8 @@ impl<W: Write> Plain<W> {
             JobEvent::Started { machine } => {
                 self.line(prefix, &style.dim(&format!("on machine `{machine}`")))
             }
-            JobEvent::StepStarted { name, phase, .. } => {
-                self.line(prefix, &style.bold(&format!("● {}", shown(&titled(name, *phase), false))));
+            JobEvent::StepStarted { name, .. } => {
+                self.line(prefix, &style.bold(&format!("● {}", shown(name, false))));
             }
             JobEvent::Log { text, .. } => return self.log(prefix, text),
             JobEvent::GroupStarted { title, .. } => {
@@ -113,11 +113,11 @@ impl<W: Write> Plain<W> {
                 let line = annotation_line(self.runs[run].name(job), annotation, style);
                 self.line(prefix, &line);
             }
-            JobEvent::StepFinished { step, name, phase, outcome, conclusion, error, .. } => {
+            JobEvent::StepFinished { step, name, outcome, conclusion, error, .. } => {
                 let text = self.step_end(run, job, *step, at);
                 let error = error.as_ref().map(|error| format!(": {}", shown(error, false)));
                 let tolerated = if outcome == conclusion { "" } else { " (continues)" };
-                let title = shown(&titled(name, *phase), false).into_owned();
+                let title = shown(name, false).into_owned();
                 let mark = style.mark(*outcome);
                 self.line(prefix, &format!("{mark} {title}{text}{tolerated}{}", error.unwrap_or_default()));
             }

@@ -44,14 +44,14 @@ impl Terminal {
         Self { terminal, area, style, runs: Vec::new(), frame: 0 }
     }
 
-    fn draw(&mut self) {
+    /// Draws what runs now.
+    fn compose(&mut self) {
         let (rows, columns) = self.terminal.size();
         let space = usize::from(rows).saturating_sub(2);
         let lines = frame(&self.runs, self.style, now(), self.frame, space);
         let width = usize::from(columns).saturating_sub(1);
         let lines: Vec<_> = lines.iter().map(|line| truncate_str(line, width, "…")).collect();
         self.area.set_message(lines.join("\n"));
-        self.area.tick();
     }
 
     fn above(&self, lines: &[String]) {
@@ -94,8 +94,11 @@ impl Render for Terminal {
                 _ => {}
             }
         }
-        self.above(&over);
-        self.draw();
+        // What only changes is drawn with the next frame; a flood of events must not become a flood of frames.
+        if !over.is_empty() {
+            self.compose();
+            self.above(&over);
+        }
         Ok(())
     }
 
@@ -110,7 +113,7 @@ impl Render for Terminal {
 
     fn tick(&mut self) -> io::Result<()> {
         self.frame = self.frame.wrapping_add(1);
-        self.draw();
+        self.compose();
         Ok(())
     }
 
@@ -147,15 +150,14 @@ fn finished_job(job: &JobView, style: Style) -> Vec<String> {
 
 fn finished_step(step: &StepView, style: Style) -> String {
     let StepState::Finished { since, until, outcome, conclusion, .. } = &step.state else {
-        return shown(&step.title(), false).into_owned();
+        return shown(&step.name, false).into_owned();
     };
     let took = match outcome {
         Conclusion::Skipped => "skipped".to_owned(),
         _ => duration(between(*since, *until)),
     };
     let tolerated = if outcome == conclusion { "" } else { " (continues)" };
-    let title = step.title();
-    let title = shown(&title, false);
+    let title = shown(&step.name, false);
     format!("{} {title}{tolerated}  {}", style.mark(*outcome), style.dim(&took))
 }
 
@@ -206,7 +208,7 @@ fn running_job(
         match step.state {
             StepState::Running(since) => {
                 let took = style.dim(&duration(between(since, now)));
-                lines.push(format!("  {spinner} {}  {took}", shown(&step.title(), false)));
+                lines.push(format!("  {spinner} {}  {took}", shown(&step.name, false)));
                 lines.extend(
                     step.group.iter().map(|group| format!("    {}", style.cyan(&format!("▸ {group}")))),
                 );

@@ -90,7 +90,7 @@ pub(crate) struct StepView {
     pub(crate) phase: Phase,
     /// Its id.
     pub(crate) id: String,
-    /// As people see it.
+    /// As people see it, the phase included.
     pub(crate) name: String,
     /// How far it is.
     pub(crate) state: StepState,
@@ -278,11 +278,6 @@ impl StepView {
         matches!(self.state, StepState::Running(_))
     }
 
-    /// The name with its phase, where that is not the step itself.
-    pub(crate) fn title(&self) -> String {
-        titled(&self.name, self.phase)
-    }
-
     /// Keeps the last lines of `text`.
     fn keep(&mut self, text: &str) {
         let lines: Vec<&str> = text.trim_end_matches('\n').rsplit('\n').take(TAIL_LINES).collect();
@@ -315,15 +310,6 @@ impl StepView {
     }
 }
 
-/// A step's name with its phase, where that is not the step itself.
-pub(crate) fn titled(name: &str, phase: Phase) -> String {
-    match phase {
-        Phase::Pre => format!("Pre {name}"),
-        Phase::Main => name.to_owned(),
-        Phase::Post => format!("Post {name}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{StepState, TAIL_LINES};
@@ -352,6 +338,6 @@ mod tests {
     #[test]
     fn a_skipped_step_is_known_by_its_end() {
         let view = folded(Script::new().job("a").step_ends(3, Conclusion::Skipped));
-        assert_eq!(view.jobs[0].step(3).expect("the step is known").title(), "step 3");
+        assert_eq!(view.jobs[0].step(3).expect("the step is known").name, "step 3");
     }
 }

@@ -123,8 +123,7 @@ fn text(run: &RunRow, view: &RunView, style: Style) -> String {
 }
 
 fn step_line(step: &StepView, style: Style) -> String {
-    let title = step.title();
-    let title = shown(&title, false);
+    let title = shown(&step.name, false);
     match &step.state {
         StepState::Running(_) => format!("{} {title}", style.cyan("●")),
         StepState::Finished { since, until, outcome, error, .. } => {

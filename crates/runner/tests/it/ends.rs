@@ -25,6 +25,46 @@ pub(crate) fn a_cancelled_job_cleans_up() {
     });
 }
 
+pub(crate) fn a_cancelled_composite_cleans_up() {
+    let action = "
+name: n
+description: d
+runs:
+  using: composite
+  steps:
+    - { shell: bash, run: 'echo started; sleep 1000; echo not reached' }
+    - { shell: bash, run: 'echo not reached' }
+    - { shell: bash, run: 'echo cleaning inside', if: cancelled() }
+";
+    let job = steps(
+        "
+        - uses: ./action
+        - run: echo cleaning outside
+          if: always()
+        ",
+    );
+    job.file("action/action.yml", action).cancel_at("started", Cancel::Graceful).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+        assert_eq!(ended.log(), "started\ncleaning inside\ncleaning outside\n");
+        assert_eq!(ended.steps()[0], "Run ./action: cancelled/cancelled");
+    });
+}
+
+pub(crate) fn a_composite_shares_the_time_of_its_step() {
+    let action = "{name: n, description: d, runs: {using: composite, steps: [
+        {shell: bash, run: sleep 1000}, {shell: bash, run: echo not reached, if: always()}]}}";
+    let job = steps(
+        "
+        - uses: ./action
+          timeout-minutes: 0.01
+        ",
+    );
+    job.file("action/action.yml", action).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+        assert_eq!(ended.errors(), "The action 'Run ./action' has timed out after 0.01 minutes.\n");
+    });
+}
+
 pub(crate) fn a_step_whose_condition_holds_goes_on() {
     let job = steps(
         "

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         actions::steps_may_name_their_own_repository,
         actions::checkouts_of_other_repositories_are_actions,
         ends::a_cancelled_job_cleans_up,
+        ends::a_cancelled_composite_cleans_up,
+        ends::a_composite_shares_the_time_of_its_step,
         ends::a_step_whose_condition_holds_goes_on,
         ends::the_second_request_ends_everything,
         ends::steps_and_jobs_have_time_limits,

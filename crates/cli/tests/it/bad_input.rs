@@ -65,6 +65,17 @@ fn a_matrix_over_the_limit_fails_its_job_only() {
     assert!(matches!(answer.code, Some(1 | 2)), "{answer:?}");
 }
 
+#[test]
+fn a_label_that_nothing_here_serves() {
+    let place =
+        Place::with(&[("ci.yml", "on: push\njobs:\n  a:\n    runs-on: os-2\n    steps: [{run: 'true'}]\n")]);
+    let answer =
+        place.call(&["run", "ci.yml", "--format", "ndjson", "--platform", "x=host", "--machine", "host"]);
+    assert_eq!((answer.code, answer.conclusion().as_str()), (Some(3), "failure"), "{answer:?}");
+    assert!(answer.stdout.contains("no machine here serves the label `os-2`"), "{answer:?}");
+    assert!(answer.stderr.contains("help: `--platform 'os-2=auto'`"), "{answer:?}");
+}
+
 const PULL_REQUEST: &str = "on: pull_request\njobs:\n  a:\n    runs-on: x\n    steps: [{run: 'true'}]\n";
 
 #[test]

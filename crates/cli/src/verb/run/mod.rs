@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, Labels, Settings, Submission, SystemClock};
+use control::{Control, Labels, Settings, Submission, SystemClock, Unserved};
 use run::id::RunId;
 use run::lease::Cancel;
 use run::status::Conclusion;
@@ -41,6 +41,7 @@ use crate::render::ending::Detail;
 use crate::render::ndjson::Ndjson;
 use crate::render::plain::Plain;
 use crate::render::terminal::Terminal;
+use crate::render::text::shown;
 use crate::state::StateFolder;
 use crate::sweep;
 
@@ -108,26 +109,28 @@ async fn drive(
     let ended = tokio::select! {
         ended = watching => ended,
         Some(failure) = failed.recv() => return Err(failure),
-        stopped = &mut runner => return Err(stopped_early(stopped)),
+        // It has no reason to end before the runs do, but that it cannot go on.
+        stopped = &mut runner => {
+            stopped_runner(stopped)?;
+            return Err(Failure::usage("the runner ended before the run did"));
+        }
     };
     control.drain();
     if ended != Ended::Left {
         // The machines of the last jobs are still being put away. Who does not want to wait need not.
         tokio::select! {
-            stopped = runner => {
-                stopped.expect("the runner does not panic").map_err(|error| Failure::new(Exit::Usage, error))?;
-            }
+            stopped = runner => stopped_runner(stopped)?,
             _ = signals.next() => {}
         }
     }
     exit(ended, &control, &runs)
 }
 
-/// The runner has no reason to end before the runs do, but that it can report nothing.
-fn stopped_early(stopped: Result<Result<(), DispatchError>, JoinError>) -> Failure {
-    match stopped.expect("the runner does not panic") {
-        Err(error) => Failure::new(Exit::Usage, error),
-        Ok(()) => Failure::usage("the runner ended before the run did"),
+/// What a runner that has stopped says.
+fn stopped_runner(stopped: Result<Result<(), DispatchError>, JoinError>) -> Result<(), Failure> {
+    match stopped {
+        Ok(result) => result.map_err(|error| Failure::new(Exit::Usage, error)),
+        Err(broken) => Err(Failure::new(Exit::Usage, broken).while_doing("the runner broke down")),
     }
 }
 
@@ -182,12 +185,25 @@ async fn cancel_all(control: &Control, runs: &[RunId], cancel: Cancel, reason: &
 
 fn exit(ended: Ended, control: &Control, runs: &[RunId]) -> Result<Exit, Failure> {
     match ended {
-        Ended::Concluded(Conclusion::Failure) if runs.iter().any(|run| !control.unserved(run).is_empty()) => {
+        Ended::Concluded(Conclusion::Failure) => {
+            let unserved: Vec<Unserved> = runs.iter().flat_map(|run| control.unserved(run)).collect();
+            if unserved.is_empty() {
+                return Ok(Exit::Negative);
+            }
+            output::to_stderr(&help_for_unserved(&unserved));
             Ok(Exit::Missing)
         }
-        Ended::Concluded(Conclusion::Failure) => Ok(Exit::Negative),
         Ended::Concluded(Conclusion::Cancelled) | Ended::Left => Ok(Exit::Cancelled),
         Ended::Concluded(Conclusion::Success | Conclusion::Skipped) => Ok(Exit::Success),
         Ended::Broken => Err(Failure::usage("the events of the run ended before the run did")),
     }
+}
+
+/// How jobs whose labels nobody serves can be run here all the same.
+fn help_for_unserved(unserved: &[Unserved]) -> String {
+    let mut labels: Vec<&str> = unserved.iter().flat_map(|job| &job.labels).map(String::as_str).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let label = labels.first().copied().unwrap_or("*");
+    format!("help: `--platform '{}=auto'` runs such jobs in a machine of this host", shown(label, false))
 }

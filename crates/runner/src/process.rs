@@ -149,14 +149,14 @@ pub(crate) fn search_path_of(around: &Around<'_>, globals: &Globals) -> String {
 
 fn pipeline(around: &Around<'_>, globals: &Globals) -> Pipeline {
     let job = around.job;
-    let allows = |name: &str| {
+    // GitHub's runner reads the two variables differently: the first as .NET's `bool`, the second more kindly.
+    let allows = |name: &str, words: &[&str]| {
         let value = globals.variable(around.env, name);
-        value.is_some_and(|value| ["true", "$true", "1"].iter().any(|yes| value.eq_ignore_ascii_case(yes)))
+        value.is_some_and(|value| words.iter().any(|yes| value.eq_ignore_ascii_case(yes)))
     };
     let allowed = Allowed {
-        unsecure_commands: allows("ACTIONS_ALLOW_UNSECURE_COMMANDS"),
-        unsecure_tokens: allows("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS")
-            || allows("ACTIONS_ALLOW_UNSUPPORTED_STOPCOMMAND_TOKENS"),
+        unsecure_commands: allows("ACTIONS_ALLOW_UNSECURE_COMMANDS", &["true"]),
+        unsecure_tokens: allows("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS", &["true", "$true", "1"]),
     };
     let commands = Commands::new(allowed, &job.workspace, job.debug);
     Pipeline::new(

@@ -16,6 +16,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Makes a machine with the guest agent running inside, not yet greeted.
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>>;
+
+    /// What to change on this host when a machine could not be made, if that is known.
+    fn remedy(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A machine that has been made and whose agent can be greeted.

@@ -99,6 +99,8 @@ impl Machine {
             Ok(connection) => connection,
             Err(reason) => {
                 booted.stop(Ending::Unknown).await;
+                let remedy = backend.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                let reason = reason + &remedy;
                 return Err(BootError::NoAgent { reason });
             }
         };

@@ -103,7 +103,8 @@ impl fmt::Display for Capability {
     }
 }
 
-/// The backend to use, looked for with the programs on `path`.
+/// The backend to use, looked for with the programs on `path`. Makes no machine for a trial unless a switch of the kernel
+/// speaks against it: a machine that cannot be made says so itself, and a trial would cost as much as a machine.
 pub fn select(choice: Choice, path: &[PathBuf]) -> Result<Selection, NoBackend> {
     match choice {
         Choice::Host => Ok(Selection {
@@ -111,7 +112,7 @@ pub fn select(choice: Choice, path: &[PathBuf]) -> Result<Selection, NoBackend> 
             reason: "asked for; steps run without isolation".to_owned(),
         }),
         Choice::Auto | Choice::Namespace => {
-            let namespace = try_namespace(path)?;
+            let namespace = expect_namespace(path)?;
             let reason = match choice {
                 Choice::Auto => "the strongest isolation that works here",
                 Choice::Namespace | Choice::Host => "asked for",
@@ -121,12 +122,25 @@ pub fn select(choice: Choice, path: &[PathBuf]) -> Result<Selection, NoBackend> 
     }
 }
 
-/// The namespace backend, once a sandbox has really been made.
-fn try_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
-    let Some(namespace) = Namespace::find(path) else {
-        let reason = "there is no `bwrap` on PATH".to_owned();
-        return Err(NoBackend { reason, remedy: Some(INSTALL_BUBBLEWRAP.to_owned()) });
-    };
+/// The namespace backend, if nothing speaks against it.
+fn expect_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
+    match remedy() {
+        None => find_namespace(path),
+        // The switch may not be meant for this caller or for this program.
+        Some(_) => try_namespace(path),
+    }
+}
+
+fn find_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
+    Namespace::find(path).ok_or_else(|| NoBackend {
+        reason: "there is no `bwrap` on PATH".to_owned(),
+        remedy: Some(INSTALL_BUBBLEWRAP.to_owned()),
+    })
+}
+
+/// The namespace backend, once a sandbox has really been made. Blocks for some milliseconds.
+pub fn try_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
+    let namespace = find_namespace(path)?;
     let mut command = Command::new(namespace.bubblewrap());
     command.args([
         "--unshare-user",
@@ -146,11 +160,11 @@ fn try_namespace(path: &[PathBuf]) -> Result<Namespace, NoBackend> {
         },
         Err(error) => format!("`bwrap` does not start: {error}"),
     };
-    Err(NoBackend { reason, remedy: switched_off() })
+    Err(NoBackend { reason, remedy: remedy() })
 }
 
-/// What to do about a switch that forbids user namespaces, if one does.
-fn switched_off() -> Option<String> {
+/// What to do about a switch of the kernel that forbids user namespaces, if one does.
+pub(crate) fn remedy() -> Option<String> {
     let is_set = |(file, value, _): &&(&str, &str, &str)| {
         fs::read_to_string(file).is_ok_and(|content| content.trim() == *value)
     };

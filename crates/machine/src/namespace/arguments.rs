@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -14,10 +14,6 @@ use crate::spec::{Content, MachineSpec, Network, Place};
 
 /// Where the agent's executable is inside.
 pub(super) const AGENT: &str = "/run/firedog/agent";
-
-/// Where the originals of pyenv's shims are inside; the shims' own folder holds links to them and is writable, because
-/// `pyenv rehash` fails when it is not.
-const PYENV_SHIMS: &str = "/run/firedog/pyenv-shims";
 
 /// Where Go finds modules that the caller has downloaded.
 const GO_MODULES: &str = "/run/firedog/go-modules";
@@ -65,7 +61,8 @@ const SECRETS: [&str; 18] = [
 ];
 
 /// Variables about language, time and tool behaviour that are the same inside.
-const PASSED: [&str; 6] = ["LANG", "LANGUAGE", "LC_ALL", "TZ", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL"];
+const PASSED: [&str; 7] =
+    ["LANG", "LANGUAGE", "LC_ALL", "TZ", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL", "PYENV_VERSION"];
 
 /// Variables that name files with certificates.
 const CERTIFICATES: [&str; 9] = [
@@ -98,7 +95,7 @@ pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> io::Re
     arguments.isolation(spec.network);
     arguments.system(&spec.caller.home);
     arguments.private_folders(spec, scratch)?;
-    arguments.tools(tools, scratch)?;
+    arguments.tools(tools);
     for path in &spec.read_only {
         arguments.pair("--ro-bind", path, path);
     }
@@ -120,7 +117,12 @@ pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> io::Re
 pub(super) fn environment(spec: &MachineSpec, tools: &Tools) -> Vec<(String, String)> {
     let caller = &spec.caller;
     let mut path = vec![PathBuf::from(CARGO_HOME).join("bin")];
-    path.extend(caller.path.iter().cloned());
+    for entry in &caller.path {
+        if let Some(pyenv) = tools.pyenv.as_ref().filter(|pyenv| pyenv.shims == *entry) {
+            path.extend(pyenv.programs.iter().cloned());
+        }
+        path.push(entry.clone());
+    }
     // An entry with a colon cannot have come from a search path.
     let path = std::env::join_paths(path).unwrap_or_default();
     let mut environment = vec![
@@ -273,26 +275,18 @@ impl Arguments {
         Ok(())
     }
 
-    fn tools(&mut self, tools: &Tools, scratch: &Path) -> io::Result<()> {
+    fn tools(&mut self, tools: &Tools) {
         for path in &tools.shown {
             self.pair("--ro-bind-try", path, path);
         }
         for (path, name) in &tools.cargo {
             self.pair("--ro-bind", path, format!("{CARGO_HOME}/{name}"));
         }
-        if let Some(shims) = &tools.pyenv_shims {
-            let links = scratch.join("pyenv-shims");
-            fs::create_dir(&links)?;
-            for entry in fs::read_dir(shims)? {
-                let name = entry?.file_name();
-                symlink(Path::new(PYENV_SHIMS).join(&name), links.join(&name))?;
-            }
-            self.pair("--ro-bind", shims, PYENV_SHIMS);
-            self.pair("--bind", links, shims);
+        if let Some(pyenv) = &tools.pyenv {
+            self.one("--tmpfs", &pyenv.shims);
         }
         if let Some(modules) = &tools.go_modules {
             self.pair("--ro-bind", modules, GO_MODULES);
         }
-        Ok(())
     }
 }

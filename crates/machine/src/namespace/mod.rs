@@ -9,6 +9,7 @@
 //! home and environment. With the full network the machine shares the host's network, its abstract sockets included.
 
 mod arguments;
+mod pyenv;
 mod seccomp;
 mod tools;
 
@@ -21,7 +22,8 @@ use futures_util::future::BoxFuture;
 use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 use crate::folders;
 use crate::host::{Started, create_scratch};
-use crate::spec::{MachineSpec, Place};
+use crate::probe;
+use crate::spec::{Content, MachineSpec, Place};
 
 /// The home folder inside.
 const HOME: &str = "/home/runner";
@@ -65,7 +67,7 @@ impl Backend for Namespace {
             let folder_of = |place| folder_of(&private, place, repository);
             folders::make(folder_of)?;
             let copying = folders::copy(spec, folder_of);
-            let tools = tools::find(&spec.caller);
+            let tools = tools::find(&spec.caller, project(spec));
             let arguments = arguments::build(spec, &tools, scratch.path())
                 .map_err(|source| BootError::Scratch { path: scratch.path().to_owned(), source })?;
             let mut command = self.command(&arguments);
@@ -81,6 +83,10 @@ impl Backend for Namespace {
             Ok(Box::new(NamespaceMachine { started, environment, repository }) as Box<dyn Booted>)
         })
     }
+
+    fn remedy(&self) -> Option<String> {
+        probe::remedy()
+    }
 }
 
 impl Namespace {
@@ -90,6 +96,14 @@ impl Namespace {
         // A group of its own: a terminal's Ctrl-C is for the caller, who decides what it means for the machine.
         command.args(arguments).env_clear().current_dir("/").process_group(0);
         command
+    }
+}
+
+/// The folder on the host that the workspace is made from.
+fn project(spec: &MachineSpec) -> Option<&Path> {
+    match spec.content(Place::Workspace) {
+        Content::Empty => None,
+        Content::Copy { root, .. } | Content::ReadOnly(root) => Some(root),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::pyenv::{self, Pyenv};
 use crate::spec::Caller;
 
 /// Folders whose programs are there anyway.
@@ -73,16 +74,16 @@ pub(super) struct Tools {
     pub(super) shown: Vec<PathBuf>,
     /// Parts of cargo's home on the host, with their names in the machine's own cargo home.
     pub(super) cargo: Vec<(PathBuf, &'static str)>,
-    /// pyenv's shims on the host.
-    pub(super) pyenv_shims: Option<PathBuf>,
+    /// What takes the place of pyenv's shims.
+    pub(super) pyenv: Option<Pyenv>,
     /// Go's module downloads on the host.
     pub(super) go_modules: Option<PathBuf>,
     /// Variables that lead to the tools.
     pub(super) environment: Vec<(String, String)>,
 }
 
-/// Finds the caller's tools on this host.
-pub(super) fn find(caller: &Caller) -> Tools {
+/// Finds the caller's tools on this host, in the versions that the `project`'s folder asks for.
+pub(super) fn find(caller: &Caller, project: Option<&Path>) -> Tools {
     let mut shown = Shown { home: &caller.home, paths: BTreeSet::new() };
     let mut tools = Tools::default();
     for tool in TOOLS {
@@ -110,8 +111,9 @@ pub(super) fn find(caller: &Caller) -> Tools {
         shown.add_links_of(entry);
     }
     tools.shown = shown.outermost();
-    let pyenv = tools.environment.iter().find(|(name, _)| name == "PYENV_ROOT");
-    tools.pyenv_shims = pyenv.map(|(_, root)| Path::new(root).join("shims")).filter(|shims| shims.is_dir());
+    tools.pyenv = root_of(caller, "PYENV_ROOT", ".pyenv")
+        .filter(|root| is_visible(root, &tools.shown))
+        .and_then(|root| pyenv::find(&root, caller.variable("PYENV_VERSION"), project));
     let go = root_of(caller, "GOPATH", "go").map(|root| root.join("pkg/mod"));
     let go =
         caller.variable("GOMODCACHE").map(PathBuf::from).or(go).map(|modules| modules.join("cache/download"));
@@ -241,7 +243,7 @@ mod tests {
         let path = path.iter().map(|entry| home.join(entry)).collect();
         let caller = Caller { home: home.clone(), path, environment: Vec::new() };
         let relative = |path: &Path| path.strip_prefix(&home).unwrap().to_str().unwrap().to_owned();
-        let shown: Vec<String> = find(&caller).shown.iter().map(|path| relative(path)).collect();
+        let shown: Vec<String> = find(&caller, None).shown.iter().map(|path| relative(path)).collect();
         assert_eq!(shown, expected);
     }
 

@@ -71,8 +71,8 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
 #[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
 pub(crate) fn namespace() -> Option<Namespace> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    match probe::select(probe::Choice::Namespace, &std::env::split_paths(&path).collect::<Vec<_>>()) {
-        Ok(_) => Namespace::find(&std::env::split_paths(&path).collect::<Vec<_>>()),
+    match probe::try_namespace(&std::env::split_paths(&path).collect::<Vec<_>>()) {
+        Ok(namespace) => Some(namespace),
         Err(error) => {
             eprintln!("skipped: {error}");
             None

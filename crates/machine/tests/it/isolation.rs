@@ -1,5 +1,8 @@
 //! What a machine of namespaces keeps apart from the host.
 
+use std::os::unix::fs::PermissionsExt;
+
+use machine::namespace::Namespace;
 use machine::{ExitStatus, Machine, MachineSpec, Network};
 
 use crate::fixture::{namespace, run, spec};
@@ -95,4 +98,16 @@ async fn further_host_paths_are_shown_read_only() {
         "content\nread-only\n",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_cannot_be_made_is_an_error_with_its_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let program = root.path().join("bwrap");
+    std::fs::write(&program, "#!/bin/sh\necho 'bwrap: no permission' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let spec = spec(root.path());
+    let error = Machine::start(&Namespace::new(program), &spec).await.expect_err("it cannot start");
+    assert!(error.to_string().contains("its log says: bwrap: no permission"), "{error}");
+    assert_eq!(std::fs::read_dir(&spec.scratch).unwrap().count(), 0);
 }

@@ -1,5 +1,7 @@
 //! The caller's own tools, used in machines of namespaces.
 
+use std::os::unix::fs::PermissionsExt;
+
 use machine::{Content, ExitStatus, Folder, Machine, Network, Place};
 
 use crate::fixture::{namespace, run, spec};
@@ -65,4 +67,39 @@ async fn git_commits() {
     let script = "git init -q . && git add . && \
                   git -c user.name=a -c user.email=a@b commit -qm first && git log --format=%s";
     check("git", &[("file", "text")], script, "first").await;
+}
+
+#[tokio::test]
+async fn pyenvs_version_is_the_projects_and_its_programs_come_before_the_shims() {
+    let Some(backend) = namespace() else { return };
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let pyenv = root.path().join("home/.pyenv");
+    let programs = [("versions/3.1.4/bin", "3.1.4"), ("versions/2.7.1/bin", "2.7.1"), ("shims", "shim")];
+    for (folder, says) in programs {
+        std::fs::create_dir_all(pyenv.join(folder)).expect("folders can be made");
+        let program = pyenv.join(folder).join("python");
+        std::fs::write(&program, format!("#!/bin/sh\necho {says}\n")).expect("files can be written");
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).expect("modes can be set");
+    }
+    std::fs::write(pyenv.join("version"), "2.7.1\n").expect("files can be written");
+    let source = root.path().join("source");
+    std::fs::create_dir(&source).expect("folders can be made");
+    std::fs::write(source.join(".python-version"), "3.1\n").expect("files can be written");
+    let mut spec = spec(root.path());
+    spec.caller.home = root.path().join("home");
+    spec.caller.path.insert(0, pyenv.join("shims"));
+    spec.caller.environment.retain(|(name, _)| !name.starts_with("PYENV_"));
+    let run_in = async |spec| {
+        let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
+        let result = run(&machine, "python; cd $PYENV_ROOT/shims && ls -A && touch new && ls").await;
+        machine.stop().await;
+        result
+    };
+    assert_eq!(run_in(spec.clone()).await, ("2.7.1\nnew\n".to_owned(), ExitStatus::Code(0)));
+    let content = Content::Copy { root: source.clone(), entries: vec![".python-version".into()] };
+    spec.folders.push(Folder { place: Place::Workspace, content });
+    assert_eq!(run_in(spec.clone()).await, ("3.1.4\nnew\n".to_owned(), ExitStatus::Code(0)));
+    spec.caller.environment.push(("PYENV_VERSION".to_owned(), "2".to_owned()));
+    assert_eq!(run_in(spec).await, ("2.7.1\nnew\n".to_owned(), ExitStatus::Code(0)));
+    assert!(!pyenv.join("shims/new").exists());
 }

@@ -301,8 +301,8 @@ fn backends() -> Vec<Arc<dyn Backend>> {
     let mut backends: Vec<Arc<dyn Backend>> = vec![Arc::new(machine::host::Host)];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: Vec<_> = std::env::split_paths(&path).collect();
-    match machine::probe::select(machine::probe::Choice::Namespace, &path) {
-        Ok(selected) => backends.push(selected.backend.into()),
+    match machine::probe::try_namespace(&path) {
+        Ok(namespace) => backends.push(Arc::new(namespace)),
         Err(error) => {
             // A test that is skipped must be seen to be.
             let _ = writeln!(std::io::stderr().lock(), "skipped: no namespace machines: {error}");

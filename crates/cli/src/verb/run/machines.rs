@@ -32,7 +32,8 @@ pub(super) struct Machines {
 
 type Found = Result<(Arc<dyn Backend>, String), NoBackend>;
 
-/// Starts to look for machines; trying a sandbox takes some milliseconds, in which other things are done.
+/// Starts to look for machines; where a sandbox has to be tried, that takes some milliseconds, in which other things are
+/// done.
 pub(super) fn look_for(args: &RunArgs, quiet: bool) -> Machines {
     let look = |choice: MachineChoice| {
         let path = search_path();

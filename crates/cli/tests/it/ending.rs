@@ -136,6 +136,27 @@ fn a_reader_that_goes_away_cancels_the_run() {
 }
 
 #[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let waits = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          echo waiting\n          until \
+                 [ -e 'GO' ]; do sleep 0.01; done\n";
+    let place = Place::new();
+    let go = place.root().join("go");
+    place.write("ci.yml", &waits.replace("GO", &go.display().to_string()));
+    let inner = place.command(&RUN);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(place.root()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("the shell starts");
+    let stdout = child.stdout.take().expect("standard output is a pipe");
+    let mut running = Running { child, lines: BufReader::new(stdout).lines() };
+    running.until("waiting");
+    running.signal(Signal::HUP);
+    std::fs::write(go, "").expect("a file can be written");
+    let (events, code) = running.rest();
+    assert_eq!((conclusion(&events), code), ("success", Some(0)), "{events:?}");
+}
+
+#[test]
 fn the_time_to_cancel_counts_from_the_first_job() {
     let place = Place::with(&[("ci.yml", WAITS)]);
     let mut arguments = RUN.to_vec();

@@ -1,5 +1,6 @@
 //! Requests to end: Ctrl-C, SIGTERM and SIGHUP, counted.
 
+use std::future::pending;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,22 +16,28 @@ pub(super) enum Request {
     Leave,
 }
 
-/// The signals that ask this process to end.
+/// The signals that ask this process to end. Those that its parent had it ignore, as `nohup` does, stay ignored.
 #[derive(Debug)]
 pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
     seen: u32,
 }
 
 impl Signals {
     /// Takes the signals over; from now on they do not end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored(&status);
+        let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
+            0 => signal(kind).map(Some),
+            _ => Ok(None),
+        };
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+            hang_up: take(SignalKind::hangup())?,
             seen: 0,
         })
     }
@@ -38,13 +45,26 @@ impl Signals {
     /// Waits for the next request. Dropping the future loses none.
     pub(super) async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
+            () = received(&mut self.hang_up) => {}
         }
         self.seen += 1;
         request(self.seen)
     }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
+
+/// The ignored signals in a process's `status`: bit 0 is signal 1.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 fn request(seen: u32) -> Request {
@@ -57,7 +77,7 @@ fn request(seen: u32) -> Request {
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, request};
+    use super::{Request, ignored, request};
 
     #[test]
     fn each_request_is_harder_than_the_one_before() {
@@ -65,5 +85,11 @@ mod tests {
             [1, 2, 3, 4].map(request),
             [Request::Cancel, Request::CancelNow, Request::Leave, Request::Leave]
         );
+    }
+
+    #[test]
+    fn ignored_signals_are_a_mask() {
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000080001001\nSigCgt:\t1\n"), 0x8000_1001);
+        assert_eq!(ignored(""), 0);
     }
 }

@@ -1,10 +1,9 @@
-//! What is known of the repository at ROOT: its name, the checked-out branch and commit.
-//!
-//! Two `git` processes at the same time, started before anything else is done and waited for at the end; none where
-//! there is no repository. Whatever cannot be known is absent.
+//! What is known of the repository at ROOT: its name, the checked-out branch and commit. Whatever cannot be known is
+//! absent.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+
+use runner::git;
 
 /// Facts of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,62 +18,17 @@ pub(crate) struct Repository {
     pub(crate) user: Option<String>,
 }
 
-/// The questions to git, on their way.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    root: PathBuf,
-    head: Option<Child>,
-    config: Option<Child>,
-}
-
-/// Starts to ask about the repository at `root`, an absolute path.
-pub(crate) fn ask(root: &Path) -> Asked {
-    let is_repository = root.ancestors().any(|folder| folder.join(".git").exists());
-    let git = |arguments: &[&str]| {
-        if !is_repository {
-            return None;
-        }
-        let mut command = Command::new("git");
-        command.arg("-C").arg(root).args(arguments);
-        // A caller that is itself a git hook must not redirect the question to its own repository.
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            command.env_remove(variable);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.spawn().ok()
-    };
-    let head = git(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]);
-    let config = git(&["config", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]);
-    Asked { root: root.to_owned(), head, config }
-}
-
-impl Asked {
-    /// Waits for the answers.
-    pub(crate) fn answers(self) -> Repository {
-        let head = answer(self.head);
-        let config = answer(self.config);
-        let git_ref = head.lines().find(|line| line.starts_with("refs/heads/")).map(str::to_owned);
-        let sha = head.lines().find(|line| is_sha(line)).map(str::to_owned);
-        let setting = |name: &str| {
-            config.lines().rev().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(' ')?.to_owned()))
-        };
-        let remote = setting("remote.origin.url").and_then(|url| name_of_remote(&url));
-        Repository {
-            name: remote.unwrap_or_else(|| name_of_folder(&self.root)),
-            git_ref,
-            sha,
-            user: setting("user.name"),
-        }
+/// What is known of the repository at `root`, an absolute path.
+pub(crate) fn read(root: &Path) -> Repository {
+    let found = git::Repository::find(root);
+    let head = found.as_ref().map(git::Repository::head).unwrap_or_default();
+    let settings = found.map(|found| found.settings(&|name| std::env::var_os(name))).unwrap_or_default();
+    Repository {
+        name: settings.origin.and_then(|url| name_of_remote(&url)).unwrap_or_else(|| name_of_folder(root)),
+        git_ref: head.branch,
+        sha: head.commit,
+        user: settings.user,
     }
-}
-
-fn answer(child: Option<Child>) -> String {
-    let output = child.and_then(|child| child.wait_with_output().ok());
-    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-}
-
-fn is_sha(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// `owner/name` at the end of a remote's URL or path.
@@ -106,7 +60,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::{Repository, ask, name_of_folder, name_of_remote};
+    use super::{Repository, name_of_folder, name_of_remote, read};
 
     fn check(url: &str, expected: Option<&str>) {
         assert_eq!(name_of_remote(url).as_deref(), expected, "{url}");
@@ -141,20 +95,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder can be made");
         git(folder.path(), &["init", "-q"]);
         git(folder.path(), &["remote", "add", "origin", "git@github.com:octo/repo.git"]);
-        let unborn = ask(folder.path()).answers();
+        let unborn = read(folder.path());
         assert_eq!((unborn.name.as_str(), unborn.sha), ("octo/repo", None));
         git(folder.path(), &["commit", "-q", "--allow-empty", "-m", "first"]);
-        let found = ask(folder.path()).answers();
+        let found = read(folder.path());
         assert_eq!(found.git_ref.as_deref(), Some("refs/heads/trunk"));
         assert_eq!(found.sha.map(|sha| sha.len()), Some(40));
         git(folder.path(), &["checkout", "-q", "--detach"]);
-        assert_eq!(ask(folder.path()).answers().git_ref, None);
+        assert_eq!(read(folder.path()).git_ref, None);
     }
 
     #[test]
     fn a_plain_folder_has_a_name_only() {
         let folder = tempfile::tempdir_in("/tmp").expect("a folder can be made");
-        let found = ask(folder.path()).answers();
+        let found = read(folder.path());
         assert!(found.name.starts_with("local/"));
         assert_eq!(Repository { name: String::new(), ..found }, Repository::default());
     }

@@ -178,20 +178,12 @@ impl Job {
     }
 }
 
-/// The working tree of a run, or why it cannot be read.
-pub(crate) type FoundTree = Result<Arc<Tree>, String>;
-
 /// Runs a leased job to its end. Everything that happens is reported; nothing is returned.
-pub(crate) async fn execute(
-    dispatch: Arc<dyn Dispatch>,
-    options: Arc<Options>,
-    tree: FoundTree,
-    lease: Lease,
-) {
+pub(crate) async fn execute(dispatch: Arc<dyn Dispatch>, options: Arc<Options>, lease: Lease) {
     let (sink, reporting) = Sink::start(Arc::clone(&dispatch), lease.id.clone());
     let (stopping, stop) = watch::channel(Stop::No);
     let watched = watching::Watch::new(dispatch, lease.id.clone(), sink.clone(), stopping);
-    let running = run(options, tree, lease, sink.clone(), stop, watched.limit());
+    let running = run(options, lease, sink.clone(), stop, watched.limit());
     let finished = watched.during(running).await;
     // Where this fails, nobody is there to hear of it.
     let _ = sink.send(finished).await;
@@ -203,13 +195,12 @@ pub(crate) async fn execute(
 /// Runs the job; the event that ends it is returned.
 async fn run(
     options: Arc<Options>,
-    tree: FoundTree,
     lease: Lease,
     sink: Sink,
     stop: watch::Receiver<Stop>,
     limit: watching::Limit,
 ) -> JobEvent {
-    let tree = match tree {
+    let tree = match options.tree.found().await {
         Ok(tree) => tree,
         Err(error) => return finished(&Refused::error(error), false),
     };

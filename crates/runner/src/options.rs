@@ -6,6 +6,8 @@ use std::sync::Arc;
 use machine::{AgentCommand, Backend, Caller, Network};
 use run::id::RunnerId;
 
+use crate::workspace::WorkingTree;
+
 /// A runner's settings.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -20,7 +22,7 @@ pub struct Options {
     /// Labels whose jobs run in machines of another kind.
     pub platforms: Vec<Platform>,
     /// The working tree that jobs find in their workspace.
-    pub root: PathBuf,
+    pub tree: WorkingTree,
     /// Where actions of other repositories are.
     pub actions: ActionSources,
     /// Whose tools the machines offer.

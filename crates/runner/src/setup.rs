@@ -113,7 +113,7 @@ impl Setup {
         let repository =
             text("repository").rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace");
         let content = Content::Copy { root: self.tree.root.clone(), entries: self.tree.entries.to_vec() };
-        let objects = self.tree.git.as_ref().map(|git| git.common.join("objects"));
+        let objects = self.tree.git.as_ref().map(|git| git.common().join("objects"));
         MachineSpec {
             name: format!("{}-{}", spec.run, spec.job),
             repository: repository.to_owned(),

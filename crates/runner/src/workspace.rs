@@ -1,15 +1,18 @@
 //! The working tree that jobs find in their workspace: which files, and which repository they belong to.
 //!
-//! Read once a run, on the host. In a git repository these are the tracked files, as they are now, and those that are
+//! Read once, on the host. In a git repository these are the tracked files, as they are now, and those that are
 //! neither tracked nor ignored; elsewhere all files.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
+
+use crate::git::{Head, Repository, command};
+use crate::sink::with_sources;
 
 /// The most files of a working tree.
 const MAX_FILES: usize = 1_000_000;
@@ -41,23 +44,14 @@ pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     /// The files, and folders without files, relative to `root`.
     pub(crate) entries: Arc<Vec<PathBuf>>,
-    /// Its git folder and the folder with its objects, where `root` is the top of a git working tree.
-    pub(crate) git: Option<GitFolders>,
-    repository: OnceCell<Repository>,
+    /// Its repository, where `root` is the top of a git working tree.
+    pub(crate) git: Option<Repository>,
+    state: OnceCell<State>,
 }
 
-/// Where a repository is on the host.
-#[derive(Clone, Debug)]
-pub(crate) struct GitFolders {
-    /// `HEAD` and the index.
-    folder: PathBuf,
-    /// Objects and refs, which worktrees share.
-    pub(crate) common: PathBuf,
-}
-
-/// What git knows of the tree.
+/// What a checkout writes into its repository.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Repository {
+pub(crate) struct State {
     /// `ref: refs/heads/main`, or a commit.
     pub(crate) head: String,
     /// The commit of `HEAD`; none in a repository without commits.
@@ -70,69 +64,83 @@ pub(crate) struct Repository {
     pub(crate) shallow: Option<Vec<u8>>,
 }
 
-impl Tree {
-    /// Reads the tree below `root`.
-    pub(crate) async fn read(root: PathBuf) -> Result<Self, TreeError> {
-        tokio::task::spawn_blocking(move || Self::read_blocking(root))
-            .await
-            .expect("reading a tree does not panic")
+/// A working tree that is being read, or has been.
+#[derive(Clone, Debug)]
+pub struct WorkingTree {
+    found: watch::Receiver<Option<FoundTree>>,
+}
+
+/// A working tree, or why it cannot be read.
+pub(crate) type FoundTree = Result<Arc<Tree>, String>;
+
+impl WorkingTree {
+    /// Starts to read the tree below `root`, an absolute path, beside whatever else is done.
+    #[must_use]
+    pub fn read(root: PathBuf) -> Self {
+        let (send, found) = watch::channel(None);
+        let send = Arc::new(send);
+        let reading = {
+            let send = Arc::clone(&send);
+            let root = root.clone();
+            move || {
+                let tree = Tree::read(root).map(Arc::new).map_err(|error| with_sources(&error));
+                send.send_replace(Some(tree));
+            }
+        };
+        if let Err(source) = std::thread::Builder::new().name("tree".to_owned()).spawn(reading) {
+            send.send_replace(Some(Err(with_sources(&TreeError::List { path: root, source }))));
+        }
+        Self { found }
     }
 
-    fn read_blocking(root: PathBuf) -> Result<Self, TreeError> {
-        // Both at once: each costs about as much as a short step.
-        let (folders, files) = std::thread::scope(|scope| {
-            let folders = scope.spawn(|| git_folders(&root));
-            let files = git_command(&root, &["ls-files", "-co", "--exclude-standard", "-z"]).output();
-            (folders.join().expect("asking git does not panic"), files)
-        });
-        let (entries, git) = match folders {
-            Some(git) => (list_by_git(&root, files)?, git),
+    /// The tree, once it is read.
+    pub(crate) async fn found(&self) -> FoundTree {
+        let mut found = self.found.clone();
+        let found = found.wait_for(Option::is_some).await.expect("reading a tree does not panic");
+        found.clone().expect("a tree was waited for")
+    }
+}
+
+impl Tree {
+    fn read(root: PathBuf) -> Result<Self, TreeError> {
+        let (entries, git) = match Repository::find(&root) {
+            Some(repository) => {
+                let files = command(&root, &["ls-files", "-co", "--exclude-standard", "-z"]).output();
+                (list_by_git(&root, files)?, Some(repository))
+            }
             None => (list_all(&root)?, None),
         };
-        Ok(Self { root, entries: Arc::new(entries), git, repository: OnceCell::new() })
+        let is_top = |git: &Repository| root.canonicalize().is_ok_and(|root| root == git.top());
+        let git = git.filter(is_top);
+        Ok(Self { root, entries: Arc::new(entries), git, state: OnceCell::new() })
     }
 
-    /// What git knows of the tree, read when it is first needed; none outside of a repository.
-    pub(crate) async fn repository(&self) -> Option<&Repository> {
+    /// What a checkout needs, read when it is first needed; none where `root` is no top of a repository.
+    pub(crate) async fn state(&self) -> Option<&State> {
         let git = self.git.clone()?;
-        let root = self.root.clone();
         let read = || async move {
-            let reading = tokio::task::spawn_blocking(move || read_repository(&root, &git));
+            let reading = tokio::task::spawn_blocking(move || State::read(&git));
             reading.await.expect("reading a repository does not panic")
         };
-        Some(self.repository.get_or_init(read).await)
+        Some(self.state.get_or_init(read).await)
     }
 }
 
-fn git_command(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(root).args(arguments).stdin(Stdio::null());
-    // A hook that starts the runner has its own repository in these.
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
-        command.env_remove(name);
+impl State {
+    fn read(git: &Repository) -> Self {
+        let Head { branch, commit } = git.head();
+        let head = match branch {
+            Some(branch) => format!("ref: {branch}"),
+            None => commit.clone().unwrap_or_default(),
+        };
+        Self {
+            head,
+            commit,
+            packed_refs: git.packed_refs(),
+            index: std::fs::read(git.folder().join("index")).ok(),
+            shallow: std::fs::read(git.common().join("shallow")).ok(),
+        }
     }
-    command
-}
-
-/// What a git command prints; `None` when it fails.
-fn git(root: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
-    let output = git_command(root, arguments).output().ok()?;
-    output.status.success().then_some(output.stdout)
-}
-
-fn git_line(root: &Path, arguments: &[&str]) -> Option<String> {
-    let output = git(root, arguments)?;
-    Some(String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned()).filter(|line| !line.is_empty())
-}
-
-/// `Some` in a repository; with folders where `root` is its top.
-fn git_folders(root: &Path) -> Option<Option<GitFolders>> {
-    let lines = git_line(root, &["rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir"])?;
-    let mut lines = lines.lines();
-    let (top, folder, common) = (lines.next()?, lines.next()?, lines.next()?);
-    let is_top = std::fs::canonicalize(root).ok()? == std::fs::canonicalize(top).ok()?;
-    let common = std::fs::canonicalize(root.join(common)).ok()?;
-    Some(is_top.then(|| GitFolders { folder: folder.into(), common }))
 }
 
 /// The files of a `git ls-files` that has run.
@@ -194,27 +202,13 @@ fn walk(root: &Path, folder: &Path, depth: usize, entries: &mut BTreeSet<PathBuf
     Ok(())
 }
 
-fn read_repository(root: &Path, folders: &GitFolders) -> Repository {
-    let commit = git_line(root, &["rev-parse", "--verify", "-q", "HEAD"]);
-    let head = match git_line(root, &["symbolic-ref", "-q", "HEAD"]) {
-        Some(branch) => format!("ref: {branch}"),
-        None => commit.clone().unwrap_or_default(),
-    };
-    let refs = git(root, &["for-each-ref", "--format=%(objectname) %(refname)"]).unwrap_or_default();
-    Repository {
-        head,
-        commit,
-        packed_refs: String::from_utf8_lossy(&refs).into_owned(),
-        index: std::fs::read(folders.folder.join("index")).ok(),
-        shallow: std::fs::read(folders.common.join("shallow")).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
-    use super::{Tree, git};
+    use super::{Tree, WorkingTree};
+    use crate::git::tests::git;
 
     fn write(root: &Path, name: &str) {
         let path = root.join(name);
@@ -222,8 +216,8 @@ mod tests {
         std::fs::write(path, name).unwrap();
     }
 
-    async fn check(root: &Path, expected: &[&str]) -> Tree {
-        let tree = Tree::read(root.to_owned()).await.unwrap();
+    async fn check(root: &Path, expected: &[&str]) -> Arc<Tree> {
+        let tree = WorkingTree::read(root.to_owned()).found().await.unwrap();
         let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
         assert_eq!(*tree.entries, expected);
         tree
@@ -236,24 +230,24 @@ mod tests {
         write(root.path(), ".hidden");
         std::fs::create_dir(root.path().join("empty")).unwrap();
         let tree = check(root.path(), &[".hidden", "a/b", "empty"]).await;
-        assert!(tree.repository().await.is_none());
+        assert!(tree.state().await.is_none());
     }
 
     #[tokio::test]
     async fn with_git_ignored_and_removed_files_do_not_count() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        git(root, &["init", "-q", "-b", "main"]).expect("git is there");
+        git(root, &["init", "-q", "-b", "main"]);
         for name in ["tracked", "removed", "changed", "ignored", "new"] {
             write(root, name);
         }
         std::fs::write(root.join(".gitignore"), "ignored\n").unwrap();
-        git(root, &["add", "tracked", "removed", "changed", ".gitignore"]).unwrap();
-        git(root, &["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"]).unwrap();
+        git(root, &["add", "tracked", "removed", "changed", ".gitignore"]);
+        git(root, &["commit", "-qm", "m"]);
         std::fs::remove_file(root.join("removed")).unwrap();
         let tree = check(root, &[".gitignore", "changed", "new", "tracked"]).await;
-        let repository = tree.repository().await.unwrap();
-        assert_eq!(repository.head, "ref: refs/heads/main");
-        assert!(repository.packed_refs.ends_with(" refs/heads/main\n"), "{}", repository.packed_refs);
+        let state = tree.state().await.unwrap();
+        assert_eq!(state.head, "ref: refs/heads/main");
+        assert!(state.packed_refs.ends_with(" refs/heads/main\n"), "{}", state.packed_refs);
     }
 }

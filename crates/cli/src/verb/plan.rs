@@ -82,12 +82,11 @@ pub(crate) fn run(args: &PlanArgs, config: &Config) -> Result<Exit, Failure> {
 fn event(args: &PlanArgs) -> Result<Event, Failure> {
     let root = args.reading.root();
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-    let asked = repository::ask(&root);
+    let repository = repository::read(&root);
     let payload = match &args.payload {
         Some(path) => Value::from_json(&files::read_json(path)?),
         None => Value::Null,
     };
-    let repository = asked.answers();
     let facts = Facts {
         repository: Some(repository.name),
         git_ref: repository.git_ref,

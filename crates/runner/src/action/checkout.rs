@@ -15,7 +15,7 @@ use crate::environment::{Globals, Parts};
 use crate::job::{Fatal, Job};
 use crate::process::not_lost;
 use crate::step::{End, Frame};
-use crate::workspace::Repository;
+use crate::workspace::State;
 
 /// The most bytes of git's words that a message repeats.
 const MAX_WORDS: usize = 4096;
@@ -54,14 +54,14 @@ pub(crate) async fn run(job: &Job, frame: &Frame, with: &IndexMap<String, String
             return Ok(End::failed(failed));
         }
     }
-    let repository = job.tree.repository().await;
-    if let Some(repository) = repository
-        && let Some(failed) = write_repository(job, repository, &folder).await?
+    let state = job.tree.state().await;
+    if let Some(state) = state
+        && let Some(failed) = write_repository(job, state, &folder).await?
     {
         return Ok(End::failed(failed));
     }
     let mut end = End::new(Conclusion::Success);
-    let mut commit = repository.and_then(|repository| repository.commit.clone());
+    let mut commit = state.and_then(|state| state.commit.clone());
     let wanted = input(with, "ref");
     if !is_current(job, wanted, commit.as_deref()) {
         match switch(job, &folder, wanted).await? {
@@ -93,7 +93,7 @@ fn is_current(job: &Job, wanted: &str, commit: Option<&str>) -> bool {
 }
 
 /// Makes the folder a repository: refs and index of its own, objects of the host's. `Some` is what went wrong.
-async fn write_repository(job: &Job, repository: &Repository, folder: &str) -> Result<Option<String>, Fatal> {
+async fn write_repository(job: &Job, state: &State, folder: &str) -> Result<Option<String>, Fatal> {
     let Some(git) = &job.tree.git else { return Ok(None) };
     let name = github(job, "repository");
     let config = format!(
@@ -101,17 +101,17 @@ async fn write_repository(job: &Job, repository: &Repository, folder: &str) -> R
          [remote \"origin\"]\n\turl = {}/{name}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
         github(job, "server_url"),
     );
-    let alternates = format!("{}\n", git.common.join("objects").display());
+    let alternates = format!("{}\n", git.common().join("objects").display());
     let mut files = vec![
-        ("HEAD", format!("{}\n", repository.head).into_bytes()),
+        ("HEAD", format!("{}\n", state.head).into_bytes()),
         ("config", config.into_bytes()),
-        ("packed-refs", format!("# pack-refs with:\n{}", repository.packed_refs).into_bytes()),
+        ("packed-refs", format!("# pack-refs with:\n{}", state.packed_refs).into_bytes()),
         ("objects/info/alternates", alternates.into_bytes()),
         // Without this folder it would be no repository to git.
         ("refs/.keep", Vec::new()),
     ];
-    files.extend(repository.index.clone().map(|index| ("index", index)));
-    files.extend(repository.shallow.clone().map(|shallow| ("shallow", shallow)));
+    files.extend(state.index.clone().map(|index| ("index", index)));
+    files.extend(state.shallow.clone().map(|shallow| ("shallow", shallow)));
     let files = files.into_iter().map(|(name, data)| FileToWrite {
         path: format!("{folder}/.git/{name}"),
         data,

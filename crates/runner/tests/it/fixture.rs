@@ -16,6 +16,7 @@ use run::status::Conclusion;
 use runner::dispatch::{Dispatch, DispatchError, LeaseRequest};
 use runner::listener;
 use runner::options::{ActionSources, Options};
+use runner::workspace::WorkingTree;
 use tokio::sync::watch;
 use workflow::expr::Value;
 use workflow::model::JobKind;
@@ -222,7 +223,7 @@ impl Job {
             capacity: 1,
             backend,
             platforms: Vec::new(),
-            root,
+            tree: WorkingTree::read(root),
             actions,
             caller: Caller {
                 home: variable("HOME").into(),

@@ -8,6 +8,7 @@ use machine::probe::{Choice, NoBackend, select};
 use machine::{AgentCommand, Backend, Caller, Network};
 use run::id::RunnerId;
 use runner::options::{ActionSources, Options, Platform};
+use runner::workspace::WorkingTree;
 
 use super::args::{MachineChoice, NetworkChoice, RunArgs};
 use crate::failure::{Exit, Failure};
@@ -72,7 +73,7 @@ impl Machines {
     pub(super) fn options(
         self,
         args: &RunArgs,
-        root: PathBuf,
+        tree: WorkingTree,
         state: &StateFolder,
     ) -> Result<Options, Failure> {
         let mut labels: Vec<String> = served_labels();
@@ -97,7 +98,7 @@ impl Machines {
             capacity: args.parallel.map_or_else(default_parallel, usize::from),
             backend,
             platforms,
-            root,
+            tree,
             actions,
             caller: caller(),
             network: match args.network {

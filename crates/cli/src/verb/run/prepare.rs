@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
+use runner::workspace::WorkingTree;
 use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::event::{Event, Facts};
 use workflow::expr::{Object, Value};
@@ -26,6 +27,8 @@ use crate::repository::{self, Repository};
 pub(super) struct Prepared {
     /// ROOT, absolute.
     pub(super) root: PathBuf,
+    /// Its files, being listed.
+    pub(super) tree: WorkingTree,
     /// One plan for each workflow that the event starts.
     pub(super) plans: Vec<Plan>,
     /// How many workflows were looked at.
@@ -37,7 +40,7 @@ pub(super) struct Prepared {
 /// Reads and plans. Nothing has been started when this fails.
 pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure> {
     let root = root(args.root.as_deref())?;
-    let asked = repository::ask(&root);
+    let tree = WorkingTree::read(root.clone());
     let files = match &args.file {
         Some(file) => vec![files::read_source(file)?],
         None => files::workflows_of(&root)?,
@@ -52,7 +55,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
     let payload = values::payload(args.payload.as_deref())?;
     let secrets =
         values::secrets(args.secrets_file.as_deref(), &args.secret, &|name| std::env::var(name).ok())?;
-    let repository = asked.answers();
+    let repository = repository::read(&root);
     let facts = Facts {
         repository: Some(repository.name.clone()),
         git_ref: repository.git_ref.clone(),
@@ -64,7 +67,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
     let resolver = CalledWorkflows { root: &root, files: &[], repositories: &args.action };
     let planner = Planner { args, style, options: options(&resolver), event: &event };
     let plans = planner.plans(&files)?;
-    Ok(Prepared { root, plans, considered: files.len(), secrets })
+    Ok(Prepared { root, tree, plans, considered: files.len(), secrets })
 }
 
 fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {

@@ -84,7 +84,7 @@ pub(crate) struct Ready {
     pub(crate) contexts: Contexts,
     /// The step's variables, and those of the steps around it.
     pub(crate) env: IndexMap<String, String>,
-    pub(crate) files: CommandFiles,
+    pub(crate) files: Arc<CommandFiles>,
 }
 
 /// Evaluates a step's `env` and sets up its contexts; `steps` is its `steps` context. A mistake fails the step.
@@ -96,7 +96,7 @@ pub(crate) async fn prepare(
     status: JobStatus,
     globals: &Globals,
 ) -> Result<Ready, String> {
-    let files = CommandFiles::new(job);
+    let files = Arc::new(CommandFiles::new(job));
     let mut contexts = frame.contexts.clone();
     let mut more = vec![("action", Value::from(step.id.as_str()))];
     if frame.depth > 0 {

@@ -86,6 +86,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Leaves the connections open until the process ends. What is written is kept all the same; but the end does not
+    /// move the write-ahead log into the database, which waits for the disk. The next opening reads what is left of it.
+    pub fn leave_open(&self) {
+        std::mem::forget(self.clone());
+    }
+
     /// The database's file.
     #[must_use]
     pub fn path(&self) -> &Path {

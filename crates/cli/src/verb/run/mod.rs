@@ -97,6 +97,7 @@ async fn drive(
     let state = StateFolder::open(&config.state)?;
     let store = history::open_store(&state).await?;
     sweep::sweep(&store, &state).await?;
+    store.leave_open();
     let options = machines.options(args, prepared.tree.clone(), &state)?;
     let control = Control::open(store, settings(&state, &options));
     let runs = submit(&control, prepared).await?;

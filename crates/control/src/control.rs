@@ -27,7 +27,7 @@ const MAX_LIVE_RUNS: usize = 1_000;
 /// Requests that wait for one run's task.
 const WAITING_REQUESTS: usize = 64;
 /// Bytes of one run's reports that are on their way: not kept yet, or not taken by every watcher.
-const ROOM: u32 = 2 * 1024 * 1024;
+const ROOM: u32 = 1024 * 1024;
 
 /// How a control plane works.
 #[derive(Clone, Debug)]

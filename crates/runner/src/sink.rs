@@ -1,22 +1,30 @@
 //! The way of a job's events to the control plane.
 //!
-//! One task reports: at once when nothing is under way, everything that has come meanwhile in one call when something
-//! was. Whoever sends waits while more than [`MAX_WAITING_BYTES`] are not yet kept, so that a step's process blocks
+//! One task reports: at once when nothing was for a moment, else everything that has come meanwhile in one call, after
+//! [`PAUSE`], when it is much, or when the job has ended. Whoever sends waits while more than [`MAX_WAITING_BYTES`] are not yet kept, so that a step's process blocks
 //! rather than memory grows. Nothing is dropped or reordered. When a report fails, every later send fails, and
 //! [`Sink::failed`] ends the job.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use run::event::{JobEvent, MAX_LOG_TEXT, Reported, Timestamp};
 use run::id::LeaseId;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::dispatch::Dispatch;
 
 /// The most bytes of events that wait to be kept.
-const MAX_WAITING_BYTES: u32 = 2 * 1024 * 1024;
+const MAX_WAITING_BYTES: u32 = 1024 * 1024;
+
+/// How long after a report the next one begins. Each is a transaction, which costs more than a short step says; nobody
+/// sees so short a delay.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// So many bytes of events are reported without a pause.
+const MUCH: u32 = 64 * 1024;
 
 /// What an event costs beside its text, in bytes.
 const EVENT_COST: usize = 256;
@@ -116,7 +124,10 @@ impl Reporter {
     async fn run(mut self) {
         let mut first = 0;
         let mut batch = Vec::new();
+        let mut not_before = Instant::now();
         while self.waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            self.collect(&mut batch, not_before).await;
+            not_before = Instant::now() + PAUSE;
             let cost: usize = batch.iter().map(|waiting| waiting.cost as usize).sum();
             let events = merged(batch.drain(..).map(|waiting| waiting.event));
             let count = events.len() as u64;
@@ -128,6 +139,24 @@ impl Reporter {
             }
             first += count;
             self.room.add_permits(cost);
+        }
+    }
+
+    /// Adds what comes until a report may begin.
+    async fn collect(&mut self, batch: &mut Vec<Waiting>, until: Instant) {
+        let mut seen = 0;
+        let mut cost = 0;
+        while batch.len() < MAX_BATCH {
+            cost += batch[seen..].iter().map(|waiting| waiting.cost).sum::<u32>();
+            let is_urgent = |waiting: &Waiting| matches!(waiting.event.event, JobEvent::Finished { .. });
+            if cost >= MUCH || batch[seen..].iter().any(is_urgent) {
+                return;
+            }
+            seen = batch.len();
+            let more = self.waiting.recv_many(batch, MAX_BATCH - seen);
+            if !matches!(timeout_at(until, more).await, Ok(1..)) {
+                return;
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The seam between a way of making machines and what all machines do.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,10 +36,10 @@ pub trait Booted: Send {
     /// The environment that processes in the machine start from: `PATH`, `HOME`, and where the tools are.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// A file on the host with what the agent and the backend's programs complained about.
-    fn log(&self) -> Option<PathBuf>;
+    /// What the agent and the backend's programs complained about.
+    fn log(&self) -> Option<Arc<File>>;
 
-    /// Ends the machine, if need be by force, and removes what it left on the host.
+    /// Ends the machine, if need be by force, and removes what it left on the host; the latter may take a while longer.
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
 }
 

@@ -5,8 +5,9 @@
 //! protocol and loses the machine. One task writes, so that a caller that gives up leaves no half of a frame behind.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Greets the agent and starts the two tasks. An error says what happened instead.
-    pub(crate) async fn open(mut stream: ByteStream, log: Option<PathBuf>) -> Result<Self, String> {
+    pub(crate) async fn open(mut stream: ByteStream, log: Option<Arc<File>>) -> Result<Self, String> {
         let greeted = tokio::time::timeout(GREETING_DEADLINE, greet(&mut stream)).await;
         let failure = match greeted {
             Ok(Ok(())) => None,
@@ -271,18 +272,18 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn with_log(reason: String, log: Option<&Path>) -> String {
-    let tail = log.and_then(|path| tail(path).ok()).unwrap_or_default();
+fn with_log(reason: String, log: Option<&File>) -> String {
+    let tail = log.and_then(|log| tail(log).ok()).unwrap_or_default();
     let tail = tail.trim();
     if tail.is_empty() { reason } else { format!("{reason}; its log says: {tail}") }
 }
 
-fn tail(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(MAX_LOG)))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_LOG).read_to_end(&mut bytes)?;
+fn tail(log: &File) -> io::Result<String> {
+    let length = log.metadata()?.len();
+    let quoted = length.min(MAX_LOG);
+    let mut bytes = vec![0; usize::try_from(quoted).expect("the limit is small")];
+    // What is written meanwhile goes behind what is read.
+    log.read_exact_at(&mut bytes, length - quoted)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -309,7 +310,7 @@ async fn greet(stream: &mut ByteStream) -> Result<(), FrameError> {
 
 fn nonce() -> io::Result<[u8; 16]> {
     let mut nonce = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut nonce)?;
+    File::open("/dev/urandom")?.read_exact(&mut nonce)?;
     Ok(nonce)
 }
 

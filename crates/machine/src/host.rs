@@ -8,15 +8,20 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::net::UnixStream;
 
 use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 use crate::folders;
-use crate::scratch::Scratch;
+use crate::scratch::{Layout, Removal, Scratch};
 use crate::spawn::MachineProcess;
 use crate::spec::{Content, MachineSpec, Place};
+
+/// A machine's folder is never used again, because a process that got away may still write to it.
+const LAYOUT: Layout = Layout { name: "host", folders: &[] };
 
 /// The host itself as a machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +34,7 @@ impl Backend for Host {
 
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
-            let scratch = create_scratch(spec)?;
+            let scratch = create_scratch(spec, &LAYOUT)?;
             folders::make(|place| folder_of(scratch.path(), place))?;
             folders::copy(spec, |place| folder_of(scratch.path(), place)).await?;
             let mut command = Command::new(&spec.agent.program);
@@ -42,8 +47,8 @@ impl Backend for Host {
     }
 }
 
-pub(crate) fn create_scratch(spec: &MachineSpec) -> Result<Scratch, BootError> {
-    Scratch::create(&spec.scratch, &spec.name)
+pub(crate) fn create_scratch(spec: &MachineSpec, layout: &'static Layout) -> Result<Scratch, BootError> {
+    Scratch::create(&spec.scratch, &spec.name, layout)
         .map_err(|source| BootError::Scratch { path: spec.scratch.clone(), source })
 }
 
@@ -77,7 +82,7 @@ fn environment(spec: &MachineSpec) -> Vec<(String, String)> {
 pub(crate) struct Started {
     stream: Option<UnixStream>,
     process: MachineProcess,
-    log: PathBuf,
+    log: Arc<File>,
     pub(crate) scratch: Scratch,
 }
 
@@ -88,13 +93,12 @@ impl Started {
         let failed = |source| BootError::Spawn { program: program.clone(), source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
-        let log = scratch.path().join("agent.log");
-        let log_file =
-            File::create(&log).map_err(|source| BootError::Scratch { path: log.clone(), source })?;
-        command.stdin(OwnedFd::from(theirs)).stderr(log_file);
+        let log = memfd_create("agent-log", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+        let log = File::from(log);
+        command.stdin(OwnedFd::from(theirs)).stderr(log.try_clone().map_err(failed)?);
         let stream = UnixStream::from_std(ours).map_err(failed)?;
         let process = MachineProcess::spawn(command).await.map_err(failed)?;
-        Ok(Self { stream: Some(stream), process, log, scratch })
+        Ok(Self { stream: Some(stream), process, log: Arc::new(log), scratch })
     }
 
     pub(crate) fn stream(&mut self) -> ByteStream {
@@ -102,24 +106,28 @@ impl Started {
         ByteStream { read: Box::new(read), write: Box::new(write) }
     }
 
-    pub(crate) fn log(&self) -> PathBuf {
-        self.log.clone()
+    pub(crate) fn log(&self) -> Arc<File> {
+        Arc::clone(&self.log)
     }
 
-    /// Removes the machine's files, once nothing runs in it any more.
-    pub(crate) async fn stop(self, ending: Ending) {
+    /// Ends the machine. Its files are removed once nothing runs in it any more, which only an [`Ending::Unknown`] waits
+    /// for; `release` does it, and is told whether the machine ended by itself.
+    pub(crate) async fn stop(self, ending: Ending, release: impl FnOnce(Scratch, bool) + Send + 'static) {
         let Self { stream, process, scratch, log: _ } = self;
         // A stream that is still open would keep the agent waiting.
         drop(stream);
-        let ended = tokio::task::spawn_blocking(|| process.end());
+        let removal = Removal::start();
+        let ended = tokio::task::spawn_blocking(move || {
+            // Held until the files are gone, also where this is never run.
+            let _removal = removal;
+            let by_itself = process.end();
+            release(scratch, by_itself);
+        });
         match ending {
-            // Nothing is left but the agent's own exit and the kernel's tidying of namespaces, which takes a while.
+            // Nothing is left but the agent's own exit, and the tidying of the kernel and here, which takes a while.
             Ending::Killed => drop(ended),
-            Ending::Unknown => ended.await.expect("waiting for a process does not panic"),
+            Ending::Unknown => ended.await.expect("removing a machine does not panic"),
         }
-        // Removing many files takes a while.
-        let removed = tokio::task::spawn_blocking(|| drop(scratch)).await;
-        removed.expect("removing files does not panic");
     }
 }
 
@@ -143,11 +151,11 @@ impl Booted for HostMachine {
         self.environment.clone()
     }
 
-    fn log(&self) -> Option<PathBuf> {
+    fn log(&self) -> Option<Arc<File>> {
         Some(self.started.log())
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
-        Box::pin(self.started.stop(ending))
+        Box::pin(self.started.stop(ending, |scratch, _| drop(scratch)))
     }
 }

@@ -276,7 +276,8 @@ impl Machine {
         }
     }
 
-    /// Kills everything in the machine, ends it and removes its private files. The second call does nothing.
+    /// Kills everything in the machine and ends it. Its private files are removed meanwhile and afterwards, see
+    /// [`crate::scratch::wait_for_removals`]. The second call does nothing.
     pub async fn stop(&self) -> Usage {
         let booted = self.booted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(booted) = booted else { return Usage::default() };

@@ -55,11 +55,9 @@ impl MachineProcess {
         Ok(Self { child: Some(child) })
     }
 
-    /// Waits for the process to end by itself; kills it when it takes too long. Blocks.
-    pub(crate) fn end(mut self) {
-        if let Some(child) = self.child.take() {
-            end(child);
-        }
+    /// Waits for the process to end by itself, which is `true`; kills it when it takes too long. Blocks.
+    pub(crate) fn end(mut self) -> bool {
+        self.child.take().is_some_and(end)
     }
 }
 
@@ -73,14 +71,16 @@ impl Drop for MachineProcess {
     }
 }
 
-fn end(mut child: Child) {
+fn end(mut child: Child) -> bool {
+    let mut by_itself = false;
     if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
         let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
         let ended = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&deadline));
-        if !matches!(ended, Ok(1)) {
+        by_itself = matches!(ended, Ok(1));
+        if !by_itself {
             // It fails only for a process that has ended.
             let _ = child.kill();
         }
     }
-    let _ = child.wait();
+    by_itself && child.wait().is_ok()
 }

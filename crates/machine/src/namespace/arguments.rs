@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -89,12 +87,12 @@ const PROXIES: [&str; 8] = [
     "NO_PROXY",
 ];
 
-/// The arguments up to the program to run. Makes the private folders that they name.
-pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> io::Result<Vec<OsString>> {
+/// The arguments up to the program to run.
+pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> Vec<OsString> {
     let mut arguments = Arguments::default();
     arguments.isolation(spec.network);
     arguments.system(&spec.caller.home);
-    arguments.private_folders(spec, scratch)?;
+    arguments.private_folders(spec, scratch);
     arguments.tools(tools);
     for path in &spec.read_only {
         arguments.pair("--ro-bind", path, path);
@@ -110,7 +108,7 @@ pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> io::Re
     arguments.pair("--ro-bind", &spec.agent.program, AGENT);
     arguments.one("--remount-ro", "/");
     arguments.one("--chdir", "/");
-    Ok(arguments.list)
+    arguments.list
 }
 
 /// What processes in the machine start from.
@@ -255,11 +253,8 @@ impl Arguments {
         }
     }
 
-    fn private_folders(&mut self, spec: &MachineSpec, scratch: &Path) -> io::Result<()> {
-        let temporary = scratch.join("tmp");
-        fs::create_dir(&temporary)?;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
-        self.pair("--bind", &temporary, "/tmp");
+    fn private_folders(&mut self, spec: &MachineSpec, scratch: &Path) {
+        self.pair("--bind", scratch.join("tmp"), "/tmp");
         self.pair("--symlink", "/tmp", "/var/tmp");
         self.pair("--bind", scratch.join("home"), HOME);
         self.pair("--symlink", TOOL_CACHE, path_of(Place::ToolCache, ""));
@@ -272,7 +267,6 @@ impl Arguments {
                 self.pair("--ro-bind", root, inside);
             }
         }
-        Ok(())
     }
 
     fn tools(&mut self, tools: &Tools) {

@@ -14,8 +14,11 @@ mod seccomp;
 mod tools;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
@@ -23,6 +26,7 @@ use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending
 use crate::folders;
 use crate::host::{Started, create_scratch};
 use crate::probe;
+use crate::scratch::Layout;
 use crate::spec::{Content, MachineSpec, Place};
 
 /// The home folder inside.
@@ -30,6 +34,27 @@ const HOME: &str = "/home/runner";
 
 /// The tool cache's folder inside; a link leads here from where GitHub's machines have it.
 const TOOL_CACHE: &str = "/home/runner/work/_tool";
+
+/// The name of the workspace's folders in a private folder that no machine has yet.
+const REPOSITORY: &str = "repository";
+
+/// A machine's private folder: what is mounted as its home, with the places in it, and its folder for temporary files.
+/// Where cargo's registry is mounted is made at once, or else bubblewrap makes it.
+const LAYOUT: Layout = Layout {
+    name: "namespace-1",
+    folders: &[
+        ("tmp", 0o1777),
+        ("home", 0o755),
+        ("home/.cargo", 0o755),
+        ("home/.cargo/registry", 0o755),
+        ("home/work", 0o755),
+        ("home/work/_temp", 0o755),
+        ("home/work/_tool", 0o755),
+        ("home/work/_actions", 0o755),
+        ("home/work/repository", 0o755),
+        ("home/work/repository/repository", 0o755),
+    ],
+};
 
 /// Bubblewrap's sandboxes as machines.
 #[derive(Debug, Clone)]
@@ -61,15 +86,16 @@ impl Backend for Namespace {
 
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
-            let scratch = create_scratch(spec)?;
+            let scratch = create_scratch(spec, &LAYOUT)?;
             let private = scratch.path().to_owned();
             let repository = folder_name(&spec.repository);
+            rename_workspace(&private, REPOSITORY, repository)
+                .map_err(|source| BootError::Scratch { path: private.clone(), source })?;
             let folder_of = |place| folder_of(&private, place, repository);
             folders::make(folder_of)?;
             let copying = folders::copy(spec, folder_of);
             let tools = tools::find(&spec.caller, project(spec));
-            let arguments = arguments::build(spec, &tools, scratch.path())
-                .map_err(|source| BootError::Scratch { path: scratch.path().to_owned(), source })?;
+            let arguments = arguments::build(spec, &tools, scratch.path());
             let mut command = self.command(&arguments);
             command.arg("--").arg(arguments::AGENT).args(&spec.agent.arguments);
             command.stdout(
@@ -112,6 +138,26 @@ fn folder_name(repository: &str) -> &str {
     if repository.contains('/') || matches!(repository, "" | "." | "..") { "repository" } else { repository }
 }
 
+/// Gives the workspace's two folders another repository's name.
+fn rename_workspace(scratch: &Path, from: &str, to: &str) -> io::Result<()> {
+    if from == to {
+        return Ok(());
+    }
+    let work = scratch.join("home/work");
+    std::fs::rename(work.join(from), work.join(to))?;
+    std::fs::rename(work.join(to).join(from), work.join(to).join(to))
+}
+
+/// Gives the workspace's folders of a machine that has ended the name that they had at first; `false` when it put something
+/// else in their place. Links are not followed.
+fn name_back(scratch: &Path, from: &str, to: &str) -> bool {
+    let work = Path::new("home/work");
+    let folders = [Path::new("home"), work, &work.join(from)];
+    let is_folder =
+        |folder: &&Path| scratch.join(folder).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    folders.iter().all(is_folder) && rename_workspace(scratch, from, to).is_ok()
+}
+
 /// Where the folder of a place is on the host. All but the temporary folder lie in the home, so that few mounts do.
 fn folder_of(scratch: &Path, place: Place, repository: &str) -> PathBuf {
     let inside = match place {
@@ -152,11 +198,17 @@ impl Booted for NamespaceMachine {
         self.environment.clone()
     }
 
-    fn log(&self) -> Option<PathBuf> {
+    fn log(&self) -> Option<Arc<File>> {
         Some(self.started.log())
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
-        Box::pin(self.started.stop(ending))
+        let repository = self.repository;
+        Box::pin(self.started.stop(ending, move |scratch, by_itself| {
+            // Every process of the machine has ended with its first one.
+            if by_itself && name_back(scratch.path(), &repository, REPOSITORY) {
+                scratch.reuse();
+            }
+        }))
     }
 }

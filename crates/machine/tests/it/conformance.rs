@@ -8,7 +8,7 @@ use machine::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{backends, finish, run, shell, spec};
+use crate::fixture::{backends, finish, left, run, shell, spec};
 
 /// Runs `test` in a machine of each backend, made as `change` says.
 async fn check_with<F: Future>(
@@ -23,8 +23,7 @@ async fn check_with<F: Future>(
         let machine = std::sync::Arc::new(machine);
         test(std::sync::Arc::clone(&machine)).await;
         machine.stop().await;
-        let left: Vec<_> = std::fs::read_dir(&spec.scratch).expect("the scratch root stays").collect();
-        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(left(&spec.scratch), Vec::<String>::new());
     }
 }
 
@@ -320,13 +319,14 @@ async fn an_agent_that_is_killed_is_an_error_for_its_processes() {
         let mark = format!("{}", 9_000_000 + std::process::id());
         let mut process = machine.exec(shell(&machine, &format!("echo up; sleep {mark}"))).await.unwrap();
         process.next_output().await.unwrap();
-        for agent in processes_with("machine-agent", root.path().to_str().unwrap()) {
+        for shell in processes_with(&format!("echo up; sleep {mark}"), Some("sh")) {
+            let agent = parent(shell);
             rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
         }
         let error = process.wait().await.unwrap_err();
         assert!(matches!(error, MachineError::Lost { .. }), "{error:?}");
         machine.stop().await;
-        for orphan in processes_with(&mark, "") {
+        for orphan in processes_with(&mark, None) {
             // Without isolation nothing is left that could end them.
             assert_eq!(backend.name(), machine::BackendName::Host);
             rustix::process::kill_process(orphan, rustix::process::Signal::KILL).unwrap();
@@ -352,19 +352,29 @@ async fn machines_are_apart_from_each_other() {
 }
 
 fn count_of(mark: &str) -> usize {
-    processes_with(mark, "").len()
+    processes_with(mark, None).len()
 }
 
-/// The processes of this host whose command line has `mark` and that have a file open below `folder` ("" for any).
-fn processes_with(mark: &str, folder: &str) -> Vec<rustix::process::Pid> {
+/// The processes of this host whose command line has `mark`, of the program `name` if one is given.
+fn processes_with(mark: &str, name: Option<&str>) -> Vec<rustix::process::Pid> {
     let all = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
     all.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let command = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let is_marked = String::from_utf8_lossy(&command).contains(mark) && pid != std::process::id() as i32;
-        let log = std::fs::read_link(entry.path().join("fd/2")).unwrap_or_default();
-        let is_there = folder.is_empty() || log.starts_with(folder);
-        (is_marked && is_there).then(|| rustix::process::Pid::from_raw(pid))?
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let is_marked = command.contains(mark) && pid != std::process::id() as i32;
+        let is_named = name.is_none_or(|name| command.split('\0').next() == Some(name));
+        (is_marked && is_named).then(|| rustix::process::Pid::from_raw(pid))?
     })
     .collect()
+}
+
+/// The process that started another.
+fn parent(child: rustix::process::Pid) -> rustix::process::Pid {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.as_raw_nonzero()))
+        .expect("the test's own files are there");
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("the test's own files are there");
+    rustix::process::Pid::from_raw(line.trim().parse().expect("the test's own files are there"))
+        .expect("it has a parent")
 }

@@ -79,3 +79,11 @@ pub(crate) fn namespace() -> Option<Namespace> {
         }
     }
 }
+
+/// What stopped machines left below their root, spare folders excepted.
+pub(crate) fn left(scratch: &Path) -> Vec<String> {
+    machine::scratch::wait_for_removals();
+    let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with("spare-")).collect()
+}

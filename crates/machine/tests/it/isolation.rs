@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use machine::namespace::Namespace;
 use machine::{ExitStatus, Machine, MachineSpec, Network};
 
-use crate::fixture::{namespace, run, spec};
+use crate::fixture::{left, namespace, run, spec};
 
 /// Runs a script in a namespace machine made as `change` says, and compares what it prints.
 async fn check(change: impl Fn(&mut MachineSpec), script: &str, expected: &str) {
@@ -109,5 +109,46 @@ async fn a_sandbox_that_cannot_be_made_is_an_error_with_its_reason() {
     let spec = spec(root.path());
     let error = Machine::start(&Namespace::new(program), &spec).await.expect_err("it cannot start");
     assert!(error.to_string().contains("its log says: bwrap: no permission"), "{error}");
-    assert_eq!(std::fs::read_dir(&spec.scratch).unwrap().count(), 0);
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
+}
+
+/// Runs a script in a machine; then looks at what the next machine of another repository begins with.
+async fn check_next(script: &str) {
+    let Some(backend) = namespace() else { return };
+    let root = tempfile::tempdir().expect("the test's own files are there");
+    let own = root.path().join("own");
+    std::fs::create_dir_all(own.join("demo/demo")).expect("the test's own files are there");
+    let mut spec = spec(root.path());
+    let look = "cd && find . | sort && stat -c %a . /tmp && ls -A /tmp";
+    let mut seen = Vec::new();
+    for (repository, script) in [("fresh", "true"), ("demo", script), ("fresh", "true")] {
+        spec.repository = repository.to_owned();
+        let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
+        seen.push(run(&machine, look).await);
+        let script = script.replace("OWN", &own.display().to_string());
+        assert_eq!(run(&machine, &script).await, (String::new(), ExitStatus::Code(0)), "{script}");
+        machine.stop().await;
+        assert_eq!(left(&spec.scratch), Vec::<String>::new());
+    }
+    assert!(seen[0].0.contains("./work/fresh/fresh\n"), "{}", seen[0].0);
+    assert_eq!(seen[0], seen[2], "{script}");
+    assert!(own.join("demo/demo").is_dir(), "{script}");
+}
+
+#[tokio::test]
+async fn a_machine_finds_nothing_of_the_one_before() {
+    check_next("true").await;
+    check_next("cd && touch a .b work/c work/_temp/d /tmp/e && mkdir -p x/y .cargo/bin work/demo/demo/z")
+        .await;
+    check_next("cd && mkdir locked && touch locked/file && chmod 500 locked").await;
+}
+
+#[tokio::test]
+async fn a_machine_cannot_change_what_the_next_begins_with() {
+    check_next("chmod 777 $HOME /tmp").await;
+    check_next("cd && mv work old && ln -s OWN work").await;
+    check_next("cd && rm -r work/demo && ln -s OWN/demo work/demo").await;
+    check_next("cd && rm -r work/demo/demo && ln -s OWN/demo/demo work/demo/demo").await;
+    check_next("rm -r $HOME/work; touch $HOME/work").await;
+    check_next("cd && rm -r work/_temp && ln -s /etc work/_temp && rmdir work/_tool").await;
 }

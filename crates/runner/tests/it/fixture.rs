@@ -194,7 +194,10 @@ impl Job {
         });
         let options = Arc::new(self.options(folder.path(), backend));
         runtime.block_on(listener::serve(plane.clone(), options)).unwrap();
-        let left: Vec<_> = std::fs::read_dir(folder.path().join("scratch")).into_iter().flatten().collect();
+        machine::scratch::wait_for_removals();
+        let left = std::fs::read_dir(folder.path().join("scratch")).into_iter().flatten().flatten();
+        let names = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let left: Vec<String> = names.filter(|name| !name.starts_with("spare-")).collect();
         assert!(left.is_empty(), "the machine left {left:?}");
         let kept = std::mem::take(&mut *plane.kept.lock().unwrap());
         let events: Vec<JobEvent> = kept.into_iter().map(|reported| reported.event).collect();

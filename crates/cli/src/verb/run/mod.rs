@@ -68,6 +68,7 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
     let ended = runtime.block_on(drive(args, config, machines, prepared, screen.as_mut()));
     // Gives the terminal back before anything else is said.
     drop(screen);
+    machine::scratch::wait_for_removals();
     runtime.shutdown_timeout(LAST_THREADS);
     ended
 }

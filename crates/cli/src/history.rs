@@ -52,6 +52,8 @@ impl History {
             }
             (0, false) => Err(Failure::usage(format!("there is no run `{selector}`"))
                 .with_help("`firedog runs` lists the runs; `latest` is the last one")),
+            _ if selector.is_empty() => Err(Failure::usage("the run's id is empty")
+                .with_help("`firedog runs` lists the runs; `latest` is the last one")),
             _ => Err(Failure::usage(format!("more than one run begins with `{selector}`"))
                 .with_help("give more of the id; `firedog runs` lists the runs")),
         }

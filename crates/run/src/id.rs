@@ -66,6 +66,12 @@ impl JobId {
         own.split('[').next().unwrap_or_default()
     }
 
+    /// The leg that calls the workflow that this is a job of; none for a job of the run's own workflow.
+    #[must_use]
+    pub fn caller(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(caller, _)| Self(caller.to_owned()))
+    }
+
     /// Whether this is a call on the way to `other`.
     #[must_use]
     pub fn calls(&self, other: &Self) -> bool {
@@ -82,6 +88,12 @@ mod tests {
         assert_eq!(JobId::from("build").key(), "build");
         assert_eq!(JobId::from("deploy[2]/upload[0]").key(), "deploy/upload");
         assert_eq!(JobId::from("deploy[2]/upload[0]").own_key(), "upload");
+    }
+
+    #[test]
+    fn callers_are_one_level_up() {
+        assert_eq!(JobId::from("deploy[2]/upload[0]").caller(), Some(JobId::from("deploy[2]")));
+        assert_eq!(JobId::from("build[0]").caller(), None);
     }
 
     #[test]

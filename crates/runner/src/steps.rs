@@ -94,7 +94,10 @@ impl Progress {
             background.start(work, globals.fork());
             return Ok(());
         }
-        shown.started(&job).await?;
+        // What is skipped does not begin: its end alone is told.
+        if !matches!(holds, Ok(false)) {
+            shown.started(&job).await?;
+        }
         let (end, conclusion) = match holds {
             Ok(true) => run_timed(&job, step, frame, &ready, &shown, globals).await?,
             Ok(false) => (End::new(Conclusion::Skipped), Conclusion::Skipped),

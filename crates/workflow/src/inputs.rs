@@ -110,26 +110,32 @@ fn dispatch_value(name: &str, input: &DispatchInput, text: &str) -> Result<Value
         }
         // An empty number is none.
         InputType::Number if text.is_empty() => Ok(text.into()),
-        kind => typed(name, kind, &text.into()),
+        kind => typed(name, kind, &read(kind, text)),
     }
 }
 
-/// The value as the type wants it.
+/// The value that a text stands for where a value of this type is wanted; the text itself where it is none.
+fn read(kind: InputType, text: &str) -> Value {
+    let value = Value::from(text);
+    match kind {
+        InputType::Boolean if text.eq_ignore_ascii_case("true") => true.into(),
+        InputType::Boolean if text.eq_ignore_ascii_case("false") => false.into(),
+        InputType::Number if !text.is_empty() && !value.to_number().is_nan() => value.to_number().into(),
+        _ => value,
+    }
+}
+
+/// The value as the type wants it. Text is no boolean and no number, as in GitHub's templates.
 fn typed(name: &str, kind: InputType, value: &Value) -> Result<Value, InputError> {
     let refused =
         |expected| InputError::Type { name: name.to_owned(), expected, value: value.to_text().into_owned() };
     match kind {
         InputType::Boolean => match value {
             Value::Bool(_) => Ok(value.clone()),
-            Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true.into()),
-            Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false.into()),
             _ => Err(refused("a boolean")),
         },
         InputType::Number => match value {
             Value::Number(_) => Ok(value.clone()),
-            Value::String(text) if !text.is_empty() && !value.to_number().is_nan() => {
-                Ok(value.to_number().into())
-            }
             _ => Err(refused("a number")),
         },
         InputType::String | InputType::Choice | InputType::Environment => {
@@ -149,6 +155,18 @@ pub(crate) fn literal(token: &Token) -> Value {
         TokenKind::String(text) => Value::String(text.clone()),
         _ => Value::Null,
     }
+}
+
+/// What the command line gives for the inputs of `workflow_call`, as values of the declared types.
+pub(crate) fn given_call_inputs(
+    declared: &IndexMap<String, CallInput>,
+    given: &[(String, String)],
+) -> Object {
+    let kind = |name: &str| {
+        let found = declared.iter().find(|(declared, _)| declared.eq_ignore_ascii_case(name));
+        found.map_or(InputType::String, |(_, input)| input.kind)
+    };
+    given.iter().map(|(name, text)| (name.as_str(), read(kind(name), text))).collect()
 }
 
 /// The inputs of a called workflow: `with` is the caller's evaluated mapping, null without one. `evaluate` gives the
@@ -205,7 +223,7 @@ fn call_value(
 mod tests {
     use indexmap::IndexMap;
 
-    use super::{InputError, call_inputs, dispatch_inputs};
+    use super::{InputError, call_inputs, dispatch_inputs, given_call_inputs};
     use crate::expr::Value;
     use crate::model::{CallInput, DispatchInput, InputType};
     use crate::source::Span;
@@ -262,6 +280,16 @@ mod tests {
         let with: crate::expr::Object = [("TEXT", Value::from(1))].into_iter().collect();
         let inputs = call_inputs(&declared, &with.into(), &none).expect("the inputs fit");
         assert_eq!((inputs.get("flag"), inputs.get("text")), (Some(&false.into()), Some(&"1".into())));
+        let text: crate::expr::Object = [("flag", "true"), ("text", "")].into_iter().collect();
+        let refused = call_inputs(&declared, &text.into(), &none).expect_err("text is no boolean");
+        assert_eq!(
+            refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["input 'flag' must be a boolean, not 'true'"]
+        );
+        let given =
+            [("FLAG", "true"), ("text", "true")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let given = given_call_inputs(&declared, &given);
+        assert_eq!((given.get("flag"), given.get("text")), (Some(&true.into()), Some(&"true".into())));
         let missing = call_inputs(&declared, &Value::Null, &none);
         assert_eq!(missing, Err(vec![InputError::Missing("text".to_owned())]));
     }

@@ -73,6 +73,9 @@ pub enum MatrixError {
     /// No vector and nothing included.
     #[error("matrix must define at least one vector")]
     NoVector,
+    /// An entry of `include` without values.
+    #[error("matrix include mapping does not contain any values")]
+    EmptyInclude,
     /// `exclude` names what is no vector.
     #[error("matrix exclude key '{0}' does not match any key within the matrix")]
     ExcludeKey(String),
@@ -109,18 +112,17 @@ fn fail_fast(value: &Value) -> Result<bool, MatrixError> {
     match value {
         Value::Null => Ok(true),
         Value::Bool(value) => Ok(*value),
-        Value::String(text) if &**text == "true" => Ok(true),
-        Value::String(text) if &**text == "false" => Ok(false),
         other => Err(shape("fail-fast", "a boolean", other)),
     }
 }
 
 /// 0 and less stand for no limit.
 fn max_parallel(value: &Value) -> Result<Option<u32>, MatrixError> {
-    let number = value.to_number();
-    if number.is_nan() {
-        return Err(shape("max-parallel", "a number", value));
-    }
+    let number = match value {
+        Value::Null => return Ok(None),
+        Value::Number(number) if !number.is_nan() => *number,
+        other => return Err(shape("max-parallel", "a number", other)),
+    };
     let limit = number.clamp(0.0, f64::from(u32::MAX));
     #[expect(
         clippy::cast_possible_truncation,
@@ -142,6 +144,9 @@ fn legs(matrix: &Value) -> Result<Vec<Leg>, MatrixError> {
     let exclude = entries(matrix, "exclude")?;
     if vectors.is_empty() && include.is_empty() {
         return Err(MatrixError::NoVector);
+    }
+    if include.iter().any(|entry| entry.is_empty()) {
+        return Err(MatrixError::EmptyInclude);
     }
     check_exclude(&exclude, matrix)?;
     let mut own = if vectors.is_empty() { Vec::new() } else { product(&vectors)? };
@@ -331,6 +336,7 @@ mod tests {
     fn mistakes_are_named() {
         check_error("{}", &MatrixError::NoVector);
         check_error(r#"{"include":[]}"#, &MatrixError::NoVector);
+        check_error(r#"{"v":[1],"include":[{}]}"#, &MatrixError::EmptyInclude);
         check_error(r#"{"v":[]}"#, &MatrixError::EmptyVector("v".to_owned()));
         let many = (0..=MAX_LEGS).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
         check_error(&format!(r#"{{"v":[{many}]}}"#), &MatrixError::TooManyLegs);
@@ -343,6 +349,9 @@ mod tests {
         let strategy =
             expand(&value(r#"{"fail-fast":false,"max-parallel":2}"#)).expect("the strategy is good");
         assert_eq!((strategy.fail_fast, strategy.max_parallel), (false, Some(2)));
+        for text in [r#"{"fail-fast":"false"}"#, r#"{"max-parallel":"2"}"#] {
+            assert!(matches!(expand(&value(text)), Err(MatrixError::Shape { .. })), "{text}");
+        }
         let context = Strategy::context(true, None, 1, 3);
         assert_eq!(context, value(r#"{"fail-fast":true,"job-index":1,"job-total":3,"max-parallel":3}"#));
     }

@@ -26,8 +26,9 @@ pub(crate) struct Plain<W> {
 }
 
 impl<W: Write> Plain<W> {
-    pub(crate) fn new(out: W, style: Style, detail: Detail) -> Self {
-        Self { out, buffer: Vec::new(), style, detail, runs: Vec::new() }
+    /// For that many `runs`.
+    pub(crate) fn new(out: W, style: Style, detail: Detail, runs: usize) -> Self {
+        Self { out, buffer: Vec::new(), style, detail, runs: RunView::several(runs) }
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -74,6 +75,11 @@ impl<W: Write> Plain<W> {
             EventKind::CancelRequested { job, reason, .. } => {
                 let prefix = job.as_ref().map(|job| self.prefix(run, job)).unwrap_or_default();
                 self.line(&prefix, &style.yellow(&format!("cancelling: {}", shown(reason, false))));
+            }
+            EventKind::JobExpanded { group, legs, total, .. } if legs.is_empty() && *total > 0 => {
+                let text =
+                    format!("{}: `--matrix` keeps none of its {total} legs", shown(group.as_str(), false));
+                self.line("", &style.yellow(&text));
             }
             EventKind::JobExpanded { .. }
             | EventKind::CallOpened { .. }
@@ -157,9 +163,6 @@ impl<W: Write> Plain<W> {
 
 impl<W: Write> Render for Plain<W> {
     fn events(&mut self, run: usize, events: &[Event]) -> io::Result<()> {
-        while self.runs.len() <= run {
-            self.runs.push(RunView::default());
-        }
         for event in events {
             self.runs[run].apply(event);
             if self.detail == Detail::Full {
@@ -191,7 +194,7 @@ mod tests {
 
     fn check(script: Script, detail: Detail, expected: &str) {
         let mut out = Vec::new();
-        let mut plain = Plain::new(&mut out, Style { colours: false }, detail);
+        let mut plain = Plain::new(&mut out, Style { colours: false }, detail, 1);
         plain.events(0, &script.events()).expect("memory can be written");
         plain.finish(Conclusion::Failure).expect("memory can be written");
         snapbox::assert_data_eq!(String::from_utf8(out).expect("text is UTF-8"), expected.to_owned());

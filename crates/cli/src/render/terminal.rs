@@ -35,13 +35,14 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn new(terminal: Term, style: Style) -> Self {
+    /// For that many `runs`.
+    pub(crate) fn new(terminal: Term, style: Style, runs: usize) -> Self {
         let target = ProgressDrawTarget::term(terminal.clone(), 20);
         let area = ProgressBar::with_draw_target(None, target);
         area.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant"));
         // A terminal that cannot hide its cursor shows it; nothing depends on it.
         drop(terminal.hide_cursor().and_then(|()| terminal.flush()));
-        Self { terminal, area, style, runs: Vec::new(), frame: 0 }
+        Self { terminal, area, style, runs: RunView::several(runs), frame: 0 }
     }
 
     /// Draws what runs now.
@@ -73,9 +74,6 @@ impl Drop for Terminal {
 
 impl Render for Terminal {
     fn events(&mut self, run: usize, events: &[Event]) -> io::Result<()> {
-        while self.runs.len() <= run {
-            self.runs.push(RunView::default());
-        }
         let mut over = Vec::new();
         for event in events {
             let view = &mut self.runs[run];

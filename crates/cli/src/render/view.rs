@@ -41,12 +41,14 @@ pub(crate) struct RunView {
     pub(crate) summaries: Vec<(JobId, String)>,
     /// The end.
     pub(crate) finished: Option<(Conclusion, Option<String>)>,
+    /// Whether other runs are shown beside it.
+    has_company: bool,
 }
 
 /// A job.
 #[derive(Debug)]
 pub(crate) struct JobView {
-    /// As people see it.
+    /// As people see it, unlike that of every other job on the screen.
     pub(crate) name: String,
     /// How far it is.
     pub(crate) state: JobState,
@@ -121,6 +123,12 @@ pub(crate) enum StepState {
 }
 
 impl RunView {
+    /// That many runs that are shown together.
+    pub(crate) fn several(count: usize) -> Vec<Self> {
+        let view = |_| Self { has_company: count > 1, ..Self::default() };
+        (0..count).map(view).collect()
+    }
+
     /// Takes one event.
     pub(crate) fn apply(&mut self, event: &Event) {
         self.last = event.at;
@@ -135,18 +143,17 @@ impl RunView {
             }
             EventKind::JobExpanded { legs, .. } => {
                 for leg in legs {
-                    self.job(&leg.job).name.clone_from(&leg.name);
+                    self.rename(&leg.job, &leg.name);
                 }
             }
             EventKind::JobQueued { spec } => {
-                let job = self.job(&spec.job);
-                job.name.clone_from(&spec.name);
-                job.state = JobState::Waiting;
+                self.rename(&spec.job, &spec.name);
+                self.job(&spec.job).state = JobState::Waiting;
             }
             EventKind::Reported { job, event: reported, .. } => self.report(job, reported, event.at),
             EventKind::JobFinished { job, name, conclusion, tolerated, reason, .. } => {
+                self.rename(job, name);
                 let job = self.job(job);
-                job.name.clone_from(name);
                 let since = job.since();
                 job.state = JobState::Finished {
                     since,
@@ -170,6 +177,17 @@ impl RunView {
     /// The job's name as people see it; its id before the name is known.
     pub(crate) fn name<'a>(&'a self, job: &'a JobId) -> &'a str {
         self.jobs.get(job).map_or(job.as_str(), |job| &job.name)
+    }
+
+    /// A job of a called workflow has the names of its callers before its own, as GitHub shows it; where several runs
+    /// are shown, all have their workflow's.
+    fn rename(&mut self, id: &JobId, name: &str) {
+        let name = match id.caller() {
+            Some(caller) => format!("{} / {name}", self.name(&caller)),
+            None if self.has_company => format!("{} / {name}", self.workflow),
+            None => name.to_owned(),
+        };
+        self.job(id).name = name;
     }
 
     fn job(&mut self, id: &JobId) -> &mut JobView {
@@ -312,7 +330,7 @@ impl StepView {
 
 #[cfg(test)]
 mod tests {
-    use super::{StepState, TAIL_LINES};
+    use super::{RunView, StepState, TAIL_LINES};
     use crate::render::tests::{Script, folded};
     use run::status::Conclusion;
 
@@ -333,6 +351,19 @@ mod tests {
             Script::new().job("a").step(0, "first").log(0, "text\n").step_ends(0, Conclusion::Success),
         );
         assert!(view.jobs[0].step(0).expect("the step ran").tail.is_empty());
+    }
+
+    #[test]
+    fn a_called_job_has_its_callers_name_before_its_own() {
+        let view = folded(Script::new().job("call[0]").job("call[0]/in"));
+        assert_eq!(view.name(&"call[0]/in".into()), "Job call[0] / Job call[0]/in");
+    }
+
+    #[test]
+    fn jobs_of_several_runs_have_their_workflows_name() {
+        let [mut view, _other] = <[_; 2]>::try_from(RunView::several(2)).expect("there are two");
+        Script::new().queued().job("a").events().iter().for_each(|event| view.apply(event));
+        assert_eq!(view.name(&"a".into()), "CI / Job a");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `firedog show`: one run with its jobs, steps, durations and annotations.
 
+use run::status::Conclusion;
 use serde_json::{Value, json};
 use store::RunRow;
 
@@ -127,7 +128,11 @@ fn step_line(step: &StepView, style: Style) -> String {
     match &step.state {
         StepState::Running(_) => format!("{} {title}", style.cyan("●")),
         StepState::Finished { since, until, outcome, error, .. } => {
-            let took = style.dim(&duration(between(*since, *until)));
+            let took = match outcome {
+                Conclusion::Skipped => "skipped".to_owned(),
+                _ => duration(between(*since, *until)),
+            };
+            let took = style.dim(&took);
             let error = error.as_ref().map(|error| format!("  {}", style.red(&shown(error, false))));
             format!("{} {title}  {took}{}", style.mark(*outcome), error.unwrap_or_default())
         }

@@ -8,7 +8,7 @@ use super::{Plan, PlannedCall, PlannedWorkflow, Selection};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Event, github_context};
 use crate::expr::{Object, Value};
-use crate::inputs::{InputError, call_inputs, dispatch_inputs};
+use crate::inputs::{InputError, call_inputs, dispatch_inputs, given_call_inputs};
 use crate::model::{Call, Job, JobKind, Workflow};
 use crate::read::{ReadOptions, Strictness, parse};
 use crate::resolve::{Resolution, ResolveNothing, WorkflowReference};
@@ -111,7 +111,8 @@ fn root_inputs(
             let declared = trigger.map_or(&none, |trigger| &trigger.call_inputs);
             let mut with =
                 event.payload.get("inputs").and_then(Value::as_object).cloned().unwrap_or_default();
-            with.extend(given.iter().map(|(name, value)| (name.as_str(), Value::from(value))));
+            let given = given_call_inputs(declared, given);
+            with.extend(given.iter().map(|(name, value)| (name, value.clone())));
             let literal = |token: &crate::template::Token| Ok(crate::inputs::literal(token));
             let values = call_inputs(declared, &with.into(), &literal)?;
             Ok(RootInputs { texts: None, values })

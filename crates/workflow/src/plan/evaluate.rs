@@ -10,6 +10,9 @@ use crate::model::{Call, Job, JobKind, Trigger};
 use crate::source::Span;
 use crate::template::{Key, Token, TokenKind, evaluate};
 
+/// The longest name of a concurrency group, in characters.
+const MAX_GROUP_NAME: usize = 400;
+
 /// Why a key of a job has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
@@ -126,7 +129,7 @@ impl PlannedWorkflow {
     /// The job's concurrency group.
     ///
     /// # Errors
-    /// When `concurrency` cannot be evaluated or has no group.
+    /// When `concurrency` cannot be evaluated, or its group has no name or too long a one.
     pub fn concurrency(
         &self,
         job: &Job,
@@ -142,7 +145,15 @@ impl PlannedWorkflow {
         let group = group.to_text().into_owned();
         let queue = if &*part("queue").to_text() == "max" { Queue::Max } else { Queue::Single };
         let cancel_in_progress = flag(&part("cancel-in-progress"));
-        Ok(Some(Concurrency { group, cancel_in_progress, queue }).filter(|found| !found.group.is_empty()))
+        if group.is_empty() {
+            return Err(self.error(token.span, "the name of the concurrency group is empty"));
+        }
+        if group.chars().count() > MAX_GROUP_NAME {
+            let message =
+                format!("the name of the concurrency group has more than {MAX_GROUP_NAME} characters");
+            return Err(self.error(token.span, message));
+        }
+        Ok(Some(Concurrency { group, cancel_in_progress, queue }))
     }
 
     /// The job's `continue-on-error`.

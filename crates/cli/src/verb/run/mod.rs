@@ -53,7 +53,7 @@ const LAST_THREADS: Duration = Duration::from_millis(100);
 pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
     let machines = machines::look_for(args, config.quiet);
     let prepared = prepare::prepare(args, config.stderr)?;
-    let mut screen = screen(args.format, config);
+    let mut screen = screen(args.format, config, prepared.plans.len());
     if prepared.plans.is_empty() {
         let count = prepared.considered;
         let workflows = if count == 1 { "workflow" } else { "workflows" };
@@ -73,16 +73,16 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
     ended
 }
 
-fn screen(format: RunFormat, config: &Config) -> Box<dyn Render> {
+fn screen(format: RunFormat, config: &Config, runs: usize) -> Box<dyn Render> {
     match format {
         RunFormat::Ndjson => Box::new(Ndjson::new(io::stdout())),
         RunFormat::Text if config.quiet => {
-            Box::new(Plain::new(io::stdout(), config.stdout, Detail::Failures))
+            Box::new(Plain::new(io::stdout(), config.stdout, Detail::Failures, runs))
         }
         RunFormat::Text if config.terminal => {
-            Box::new(Terminal::new(console::Term::buffered_stdout(), config.stdout))
+            Box::new(Terminal::new(console::Term::buffered_stdout(), config.stdout, runs))
         }
-        RunFormat::Text => Box::new(Plain::new(io::stdout(), config.stdout, Detail::Full)),
+        RunFormat::Text => Box::new(Plain::new(io::stdout(), config.stdout, Detail::Full, runs)),
     }
 }
 

@@ -137,14 +137,16 @@ impl Store {
         if !runs::advance(connection, write).await.map_err(failed)? {
             return Ok(Outcome::Superseded);
         }
-        for event in write.events.iter() {
+        let encoded = write.events.iter().map(|event| {
             let row = events::encode(&event.kind).map_err(|source| StoreError::Encode {
                 run: write.run.to_string(),
                 sequence: event.sequence,
                 source,
-            })?;
-            events::insert(connection, &write.run, event, row).await.map_err(failed)?;
-        }
+            });
+            Ok((event, row?))
+        });
+        let rows = encoded.collect::<Result<Vec<_>, StoreError>>()?;
+        events::insert(connection, &write.run, rows).await.map_err(failed)?;
         for change in &write.changes[created..] {
             self.change(connection, &write.run, change).await?;
         }

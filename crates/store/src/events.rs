@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use run::event::{Event, EventKind, JobEvent};
 use run::id::{JobId, LeaseId, RunId};
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::connection::{Done, Store};
 use crate::error::StoreError;
@@ -14,6 +14,8 @@ const LOG: &str = "log";
 const OTHER: &str = "event";
 /// A page ends after the event with which it has this many bytes.
 pub(crate) const PAGE_BYTES: usize = 1024 * 1024;
+/// Most events of one statement: each number of them is a statement that is kept ready.
+const TOGETHER: usize = 16;
 /// Most events of a page.
 const PAGE_EVENTS: u32 = 1000;
 
@@ -56,25 +58,30 @@ fn decode(row: &sqlx::sqlite::SqliteRow) -> Result<Event, sqlx::Error> {
     Ok(Event { sequence: row.try_get::<i64, _>(0)?.cast_unsigned(), at: row.try_get(1)?, kind })
 }
 
+/// Adds events. Those of one statement share its way to SQLite's thread and back.
 pub(crate) async fn insert(
     connection: &mut SqliteConnection,
     run: &RunId,
-    event: &Event,
-    row: EventRow<'_>,
+    rows: Vec<(&Event, EventRow<'_>)>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO events (run, sequence, at, kind, job, step, lease, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(run.as_str())
-    .bind(event.sequence.cast_signed())
-    .bind(event.at)
-    .bind(row.kind)
-    .bind(row.job)
-    .bind(row.step)
-    .bind(row.lease)
-    .bind(row.body)
-    .execute(connection)
-    .await?;
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO events (run, sequence, at, kind, job, step, lease, body) ",
+        );
+        query.push_values(rows.by_ref().take(TOGETHER), |mut values, (event, row)| {
+            values
+                .push_bind(run.as_str())
+                .push_bind(event.sequence.cast_signed())
+                .push_bind(event.at)
+                .push_bind(row.kind)
+                .push_bind(row.job)
+                .push_bind(row.step)
+                .push_bind(row.lease)
+                .push_bind(row.body);
+        });
+        query.build().execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -50,11 +50,29 @@ pub(crate) fn read_source(path: &Path) -> Result<SourceFile, Failure> {
     Ok(SourceFile::from_bytes(path.display().to_string(), &bytes))
 }
 
-/// The workflows of `root`, named relative to it, in the order of their names. None where there is no such folder.
+/// The workflow that people name, itself named relative to `root`, an absolute path, where it is in it.
+pub(crate) fn read_workflow(path: &Path, root: &Path) -> Result<SourceFile, Failure> {
+    let bytes = read_bytes(path).map_err(|error| {
+        let failure = unreadable(path, error);
+        let meant = Path::new(".github/workflows").join(path);
+        match path.is_relative() && root.join(&meant).is_file() {
+            true => failure.with_help(format!("the repository has a workflow `{}`", meant.display())),
+            false => failure.with_help("`firedog list` lists the repository's workflows"),
+        }
+    })?;
+    let absolute = path.canonicalize().ok();
+    let name = absolute.as_deref().and_then(|absolute| absolute.strip_prefix(root).ok()).unwrap_or(path);
+    Ok(SourceFile::from_bytes(name.display().to_string(), &bytes))
+}
+
+/// The workflows of `root`, named relative to it, in the order of their names. None where it has no folder for them.
 pub(crate) fn workflows_of(root: &Path) -> Result<Vec<SourceFile>, Failure> {
     let folder = Path::new(".github").join("workflows");
     let entries = match fs::read_dir(root.join(&folder)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound && root.is_dir() => return Ok(Vec::new()),
+        Err(_) if !root.is_dir() => {
+            return Err(Failure::usage(format!("there is no folder `{}`", root.display())));
+        }
         other => other.map_err(|error| {
             Failure::new(Exit::Usage, error)
                 .while_doing(format!("cannot read the folder `{}`", folder.display()))
@@ -120,7 +138,9 @@ impl ResolveWorkflow for CalledWorkflows<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_json, read_text, workflows_of};
+    use std::path::Path;
+
+    use super::{read_json, read_text, read_workflow, workflows_of};
     use crate::render::style::Style;
 
     fn text(failure: &crate::failure::Failure) -> String {
@@ -155,5 +175,11 @@ mod tests {
         let found = workflows_of(root.path()).expect("the files can be read");
         let names: Vec<_> = found.iter().map(|file| file.name().to_string()).collect();
         assert_eq!(names, [".github/workflows/a.yaml", ".github/workflows/b.yml"]);
+        let root = root.path().canonicalize().expect("the folder exists");
+        let named = read_workflow(&root.join(".github/workflows/../workflows/b.yml"), &root);
+        assert_eq!(named.expect("the file can be read").name().to_string(), ".github/workflows/b.yml");
+        let missing = read_workflow(Path::new("b.yml"), &root).expect_err("there is no such file here");
+        assert!(text(&missing).ends_with("help: the repository has a workflow `.github/workflows/b.yml`"));
+        assert!(workflows_of(&root.join("missing")).is_err());
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Repository {
     pub(crate) name: String,
     /// The checked-out branch in full; none where the head is detached.
     pub(crate) git_ref: Option<String>,
+    /// The name of the default branch, as far as this clone knows it.
+    pub(crate) default_branch: Option<String>,
     /// The checked-out commit.
     pub(crate) sha: Option<String>,
     /// Who commits here: `user.name`.
@@ -22,10 +24,12 @@ pub(crate) struct Repository {
 pub(crate) fn read(root: &Path) -> Repository {
     let found = git::Repository::find(root);
     let head = found.as_ref().map(git::Repository::head).unwrap_or_default();
+    let default_branch = found.as_ref().and_then(git::Repository::default_branch);
     let settings = found.map(|found| found.settings(&|name| std::env::var_os(name))).unwrap_or_default();
     Repository {
         name: settings.origin.and_then(|url| name_of_remote(&url)).unwrap_or_else(|| name_of_folder(root)),
         git_ref: head.branch,
+        default_branch,
         sha: head.commit,
         user: settings.user,
     }
@@ -101,6 +105,11 @@ mod tests {
         let found = read(folder.path());
         assert_eq!(found.git_ref.as_deref(), Some("refs/heads/trunk"));
         assert_eq!(found.sha.map(|sha| sha.len()), Some(40));
+        assert_eq!(found.default_branch, None);
+        git(folder.path(), &["branch", "-q", "main"]);
+        assert_eq!(read(folder.path()).default_branch.as_deref(), Some("main"));
+        git(folder.path(), &["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
+        assert_eq!(read(folder.path()).default_branch.as_deref(), Some("trunk"));
         git(folder.path(), &["checkout", "-q", "--detach"]);
         assert_eq!(read(folder.path()).git_ref, None);
     }

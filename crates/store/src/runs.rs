@@ -151,6 +151,24 @@ impl Store {
         .await
     }
 
+    /// How many runs there are of the workflow `file` of the repository `root`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn runs_of(&self, root: &str, file: &str) -> Result<u64, StoreError> {
+        self.read("count runs", |mut connection| async move {
+            let count =
+                sqlx::query_scalar::<_, i64>("SELECT count(*) FROM runs WHERE root = $1 AND file = $2")
+                    .bind(root)
+                    .bind(file)
+                    .fetch_one(&mut connection)
+                    .await
+                    .map_err(|source| self.failed("count runs", source))?;
+            Ok((connection, count.cast_unsigned()))
+        })
+        .await
+    }
+
     /// The runs that have not ended, with their owners, the oldest first, at most 1,000.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub struct Facts {
     pub git_ref: Option<String>,
     /// The checked-out commit.
     pub sha: Option<String>,
+    /// The name of the default branch; that of the event's ref where nobody knows.
+    pub default_branch: Option<String>,
     /// Who starts the run.
     pub actor: Option<String>,
     /// The paths that the event changed; not known without.
@@ -74,13 +76,16 @@ impl Event {
         self.payload.get("action").and_then(Value::as_str)
     }
 
-    /// Adds to the payload what a real one always has and this one lacks: `repository`, `sender`, and for a push `ref`,
-    /// `before` and `after`. What the payload has stays as it is.
+    /// Adds to the payload what a real one always has and this one lacks: `repository`, `sender`, for a push `ref`,
+    /// `before` and `after`, for a pull request its branches: from the checked-out one to the default one. What the
+    /// payload has stays as it is.
     #[must_use]
-    pub fn with_filled_payload(mut self) -> Self {
+    pub fn with_filled_payload(mut self, facts: &Facts) -> Self {
         let Some(mut payload) = self.payload.as_object().cloned() else { return self };
+        let branch = self.git_ref.strip_prefix("refs/heads/");
+        let default_branch = facts.default_branch.as_deref().or(branch);
         if !payload.contains_key("repository") && !self.repository.is_empty() {
-            payload.insert("repository", repository_object(&self));
+            payload.insert("repository", repository_object(&self.repository, default_branch));
         }
         if !payload.contains_key("sender") && !self.actor.is_empty() {
             payload.insert("sender", one("login", &self.actor));
@@ -94,6 +99,13 @@ impl Event {
             }
         } else if self.name == "workflow_dispatch" && !payload.contains_key("ref") {
             payload.insert("ref", &self.git_ref);
+        } else if matches!(&*self.name, "pull_request" | "pull_request_target")
+            && !payload.contains_key("pull_request")
+            && let Some((head, base)) = branch.zip(default_branch)
+        {
+            let head: Object = [("ref", head), ("sha", &self.sha)].into_iter().collect();
+            let sides = [("head", Value::from(head)), ("base", one("ref", base))];
+            payload.insert("pull_request", sides.into_iter().collect::<Object>());
         }
         self.payload = payload.into();
         self
@@ -104,11 +116,11 @@ fn one(key: &str, value: &str) -> Value {
     [(key, value)].into_iter().collect::<Object>().into()
 }
 
-fn repository_object(event: &Event) -> Value {
-    let (owner, name) = event.repository.split_once('/').unwrap_or(("", &event.repository));
-    let mut repository: Object = [("name", name), ("full_name", &event.repository)].into_iter().collect();
+fn repository_object(full_name: &str, default_branch: Option<&str>) -> Value {
+    let (owner, name) = full_name.split_once('/').unwrap_or(("", full_name));
+    let mut repository: Object = [("name", name), ("full_name", full_name)].into_iter().collect();
     repository.insert("owner", one("login", owner));
-    if let Some(branch) = event.git_ref.strip_prefix("refs/heads/") {
+    if let Some(branch) = default_branch {
         repository.insert("default_branch", branch);
     }
     repository.into()
@@ -285,11 +297,19 @@ mod tests {
             actor: Some("me".to_owned()),
             ..Facts::default()
         };
-        let event = Event::new("push", &Value::Null, &facts).with_filled_payload();
+        let event = Event::new("push", &Value::Null, &facts).with_filled_payload(&facts);
         assert_eq!(event.git_ref, "refs/heads/topic");
         assert_eq!(event.payload.at(&["after"]), Some(&Value::from("abc")));
         assert_eq!(event.payload.at(&["repository", "owner", "login"]), Some(&Value::from("o")));
         assert_eq!(event.payload.at(&["sender", "login"]), Some(&Value::from("me")));
+        let default_branch = ["repository", "default_branch"];
+        assert_eq!(event.payload.at(&default_branch), Some(&Value::from("topic")));
+        let facts = Facts { default_branch: Some("trunk".to_owned()), ..facts };
+        let event = Event::new("pull_request", &Value::Null, &facts).with_filled_payload(&facts);
+        assert_eq!(event.payload.at(&default_branch), Some(&Value::from("trunk")));
+        let github = github_context(&event);
+        let texts = ["ref", "head_ref", "base_ref"].map(|key| github.get(key).and_then(Value::as_str));
+        assert_eq!(texts, [Some("refs/heads/topic"), Some("topic"), Some("trunk")]);
     }
 
     #[test]

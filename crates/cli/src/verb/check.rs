@@ -10,16 +10,16 @@ use workflow::source::SourceFile;
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::files::read_source;
-use crate::output;
 use crate::reading::ReadingArgs;
 use crate::render::diagnostic;
+use crate::{files, output};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// Workflows, or actions when they are named action.yml or action.yaml
-    #[arg(value_name = "FILE", required = true)]
+    /// Workflows, or actions when they are named action.yml or action.yaml [default: all workflows of
+    /// ROOT/.github/workflows]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the findings are written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -32,12 +32,15 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let resolver = args.reading.called_workflows();
     let options = args.reading.options(&resolver, Strictness::Author);
     let mut all = Vec::new();
-    for path in &args.files {
-        let file = read_source(path)?;
-        let found = check(path, &file, &options);
+    let files = match args.files.as_slice() {
+        [] => files::workflows_of(args.reading.root())?,
+        named => named.iter().map(|path| files::read_source(path)).collect::<Result<Vec<_>, _>>()?,
+    };
+    for file in &files {
+        let found = check(file, &options);
         if args.format == AnswerFormat::Text {
             for finding in &found {
-                output::to_stderr(&format!("{}\n", diagnostic::to_text(finding, &file, config.stderr)));
+                output::to_stderr(&format!("{}\n", diagnostic::to_text(finding, file, config.stderr)));
             }
         }
         all.extend(found);
@@ -46,14 +49,18 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
         let diagnostics: Vec<_> = all.iter().map(diagnostic::to_json).collect();
         output::json_to_stdout(&json!({ "diagnostics": diagnostics }))?;
     } else if !config.quiet {
-        output::to_stderr(&summary(&all, args.files.len()));
+        output::to_stderr(&summary(&all, files.len()));
     }
     let refused = all.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if refused { Exit::Negative } else { Exit::Success })
 }
 
-fn check(path: &Path, file: &SourceFile, options: &ReadOptions<'_>) -> Vec<Diagnostic> {
-    if is_action(path) { parse_action(file, options).diagnostics } else { parse(file, options).diagnostics }
+fn check(file: &SourceFile, options: &ReadOptions<'_>) -> Vec<Diagnostic> {
+    if is_action(Path::new(&**file.name())) {
+        parse_action(file, options).diagnostics
+    } else {
+        parse(file, options).diagnostics
+    }
 }
 
 /// Whether the file is an action's metadata, by its name.

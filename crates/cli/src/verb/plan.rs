@@ -66,20 +66,25 @@ pub(crate) fn run(args: &PlanArgs, config: &Config) -> Result<Exit, Failure> {
         Some(path) => vec![files::read_source(path)?],
         None => files::workflows_of(args.reading.root())?,
     };
-    let event = event(args)?;
+    let (event, filled) = events(args)?;
     let resolver = args.reading.called_workflows();
     let options = args.reading.options(&resolver, Strictness::Runner);
     let planned: Vec<Planned> =
-        sources.into_iter().map(|file| planned(file, &event, &args.input, &options)).collect();
+        sources.into_iter().map(|file| planned(file, (&event, &filled), &args.input, &options)).collect();
     match args.format {
         AnswerFormat::Json => output::json_to_stdout(&to_json(&planned))?,
+        AnswerFormat::Text if planned.is_empty() => {
+            let folder = args.reading.root().join(".github/workflows");
+            output::to_stderr(&format!("no workflows in `{}`", folder.display()));
+        }
         AnswerFormat::Text => show(&planned, &event, config)?,
     }
     let refused = planned.iter().flat_map(|one| &one.diagnostics).any(Diagnostic::is_error);
     Ok(if refused { Exit::Negative } else { Exit::Success })
 }
 
-fn event(args: &PlanArgs) -> Result<Event, Failure> {
+/// The event as it is told, which decides what starts, and with what a real payload has besides.
+fn events(args: &PlanArgs) -> Result<(Event, Event), Failure> {
     let root = args.reading.root();
     let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let repository = repository::read(&root);
@@ -91,16 +96,19 @@ fn event(args: &PlanArgs) -> Result<Event, Failure> {
         repository: Some(repository.name),
         git_ref: repository.git_ref,
         sha: repository.sha,
+        default_branch: repository.default_branch,
         actor: repository.user,
         changed_paths: (!args.changed_file.is_empty()).then(|| args.changed_file.clone()),
         ref_override: args.r#ref.clone(),
     };
-    Ok(Event::new(&args.event, &payload, &facts))
+    let event = Event::new(&args.event, &payload, &facts);
+    let filled = event.clone().with_filled_payload(&facts);
+    Ok((event, filled))
 }
 
 fn planned(
     file: SourceFile,
-    event: &Event,
+    (event, filled): (&Event, &Event),
     inputs: &[(String, String)],
     options: &ReadOptions<'_>,
 ) -> Planned {
@@ -115,7 +123,7 @@ fn planned(
         let request = Request {
             file: &file,
             workflow,
-            event: event.clone().with_filled_payload(),
+            event: filled.clone(),
             inputs: inputs.to_vec(),
             vars: Object::new().into(),
             env: Vec::new(),

@@ -58,6 +58,20 @@ fn runs_are_listed_and_shown() {
 }
 
 #[test]
+fn runs_of_one_workflow_are_numbered() {
+    let workflow =
+        "on: push\njobs: {a: {runs-on: x, steps: [{run: 'echo number ${{ github.run_number }}'}]}}\n";
+    let place = Place::with(&[("ci.yml", workflow), ("other.yml", workflow)]);
+    let check = |file: &str, expected: &str| {
+        let answer = place.call(&["run", file, "--platform", "*=host"]);
+        assert!(answer.stdout.contains(&format!("number {expected}\n")), "{file} {expected}: {answer:?}");
+    };
+    check("ci.yml", "1");
+    check("./ci.yml", "2");
+    check("other.yml", "1");
+}
+
+#[test]
 fn logs_are_printed_by_job_and_step() {
     let place = place();
     let logs = |arguments: &[&str]| {

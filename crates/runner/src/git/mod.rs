@@ -106,6 +106,27 @@ impl Repository {
         }
     }
 
+    /// The name of the default branch: that of `origin`, as it was when the repository was cloned, else a `main` or
+    /// `master` that there is.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        const OF_ORIGIN: &str = "refs/remotes/origin/";
+        let head = read(&self.common.join(OF_ORIGIN).join("HEAD"));
+        let of_origin = head.as_deref().and_then(|text| text.trim().strip_prefix("ref: "));
+        if let Some(name) = of_origin.and_then(|name| name.strip_prefix(OF_ORIGIN)) {
+            return Some(name.to_owned());
+        }
+        let usual = ["main", "master"].map(|name| (name, format!("refs/heads/{name}")));
+        let known = |is_ref: &dyn Fn(&str) -> bool| {
+            usual.iter().find(|(_, full)| is_ref(full)).map(|(name, _)| (*name).to_owned())
+        };
+        // All refs are looked at only where no file tells.
+        known(&|full| self.common.join(full).is_file()).or_else(|| {
+            let refs = self.packed_refs();
+            known(&|full| refs.lines().any(|line| line.split_once(' ').is_some_and(|(_, name)| name == full)))
+        })
+    }
+
     /// All refs, as the text of a packed-refs file.
     pub(crate) fn packed_refs(&self) -> String {
         if let Some(refs) = self.plain.as_ref().and_then(|_| refs::all(&self.common)) {

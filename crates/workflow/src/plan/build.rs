@@ -22,8 +22,6 @@ pub const MAX_PLANNED_JOBS: usize = 4096;
 pub struct RunFacts {
     /// `run_id`.
     pub run_id: String,
-    /// `run_number`.
-    pub run_number: String,
     /// `run_attempt`.
     pub run_attempt: String,
 }
@@ -133,7 +131,6 @@ fn run_context(workflow: &Workflow, event: &Event, run: &RunFacts) -> Value {
         ("workflow_ref", format!("{}/{}@{}", event.repository, workflow.file, event.git_ref)),
         ("workflow_sha", event.sha.clone()),
         ("run_id", run.run_id.clone()),
-        ("run_number", run.run_number.clone()),
         ("run_attempt", run.run_attempt.clone()),
     ];
     github.extend(texts);

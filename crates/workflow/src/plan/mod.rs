@@ -136,6 +136,14 @@ impl Selection {
 }
 
 impl Plan {
+    /// Sets `github.run_number`, which is known only when the run is submitted: it counts the runs of the workflow.
+    pub fn set_run_number(&mut self, number: u64) {
+        if let Some(mut github) = self.github.as_object().cloned() {
+            github.insert("run_number", number.to_string());
+            self.github = github.into();
+        }
+    }
+
     /// The evaluated `run-name`; `None` where the workflow has none, or it has no value.
     #[must_use]
     pub fn run_name(&self) -> Option<String> {

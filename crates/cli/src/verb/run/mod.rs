@@ -22,6 +22,7 @@ use run::status::Conclusion;
 use runner::dispatch::DispatchError;
 use runner::listener;
 use runner::options::Options;
+use store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -58,6 +59,7 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
         let count = prepared.considered;
         let workflows = if count == 1 { "workflow" } else { "workflows" };
         output::to_stderr(&format!("`{}` triggers none of the {count} {workflows}", args.event));
+        output::to_stderr("help: a workflow runs whatever its filters are when its FILE is given");
         drop(screen.finish(Conclusion::Success));
         return Ok(Exit::Success);
     }
@@ -90,7 +92,7 @@ async fn drive(
     args: &RunArgs,
     config: &Config,
     machines: Machines,
-    prepared: Prepared,
+    mut prepared: Prepared,
     screen: &mut dyn Render,
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()
@@ -99,6 +101,7 @@ async fn drive(
     let store = history::open_store(&state).await?;
     sweep::sweep(&store, &state).await?;
     store.leave_open();
+    number(&store, &mut prepared).await?;
     let options = machines.options(args, prepared.tree.clone(), &state)?;
     let control = Control::open(store, settings(&state, &options));
     let runs = submit(&control, prepared).await?;
@@ -144,6 +147,16 @@ fn settings(state: &StateFolder, options: &Options) -> Settings {
         // The runner lives in this process: when it is gone, so is the control plane.
         lease_duration: None,
     }
+}
+
+/// Gives each run its number among those of its workflow in this folder.
+async fn number(store: &Store, prepared: &mut Prepared) -> Result<(), Failure> {
+    let root = prepared.root.display().to_string();
+    for plan in &mut prepared.plans {
+        let earlier = store.runs_of(&root, &plan.root.workflow.file).await.map_err(history::unreadable)?;
+        plan.set_run_number(earlier + 1);
+    }
+    Ok(())
 }
 
 async fn submit(control: &Control, prepared: Prepared) -> Result<Vec<RunId>, Failure> {

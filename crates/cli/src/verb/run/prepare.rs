@@ -42,7 +42,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
     let root = root(args.root.as_deref())?;
     let tree = WorkingTree::read(root.clone());
     let files = match &args.file {
-        Some(file) => vec![files::read_source(file)?],
+        Some(file) => vec![files::read_workflow(file, &root)?],
         None => files::workflows_of(&root)?,
     };
     if files.is_empty() {
@@ -60,12 +60,14 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
         repository: Some(repository.name.clone()),
         git_ref: repository.git_ref.clone(),
         sha: repository.sha.clone(),
+        default_branch: repository.default_branch.clone(),
         actor: Some(actor(&repository)),
         ..Facts::default()
     };
-    let event = Event::new(&args.event, &Value::from_json(&payload), &facts).with_filled_payload();
+    let told = Event::new(&args.event, &Value::from_json(&payload), &facts);
+    let event = told.clone().with_filled_payload(&facts);
     let resolver = CalledWorkflows { root: &root, files: &[], repositories: &args.action };
-    let planner = Planner { args, style, options: options(&resolver), event: &event };
+    let planner = Planner { args, style, options: options(&resolver), told: &told, event: &event };
     let plans = planner.plans(&files)?;
     Ok(Prepared { root, tree, plans, considered: files.len(), secrets })
 }
@@ -102,6 +104,9 @@ struct Planner<'a> {
     args: &'a RunArgs,
     style: Style,
     options: ReadOptions<'a>,
+    /// The event as it is told: what it does not say holds no workflow back.
+    told: &'a Event,
+    /// The event with what a real payload has besides.
     event: &'a Event,
 }
 
@@ -135,7 +140,7 @@ impl Planner<'_> {
 
     /// A workflow that is named runs whether or not its filters match.
     fn starts(&self, workflow: &Workflow) -> bool {
-        self.args.file.is_some() || triggers(workflow, self.event).is_some()
+        self.args.file.is_some() || triggers(workflow, self.told).is_some()
     }
 
     /// Of several workflows, those run that have the selected jobs.
@@ -172,7 +177,6 @@ impl Planner<'_> {
             // GitHub's ids of runs are growing numbers; a run on this machine is always a first attempt.
             run: RunFacts {
                 run_id: (since.as_millis() + u128::try_from(number).unwrap_or_default()).to_string(),
-                run_number: "1".to_owned(),
                 run_attempt: "1".to_owned(),
             },
         }

@@ -192,8 +192,7 @@ fn changed_paths(payload: &Value) -> Option<Vec<String>> {
 }
 
 /// `refs/heads/main` is the branch `main`; a pull request's ref is the branch `N/merge`.
-#[must_use]
-pub fn short_ref(git_ref: &str) -> (&str, &'static str) {
+fn short_ref(git_ref: &str) -> (&str, &'static str) {
     if let Some(tag) = git_ref.strip_prefix("refs/tags/") {
         return (tag, "tag");
     }

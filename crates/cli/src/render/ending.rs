@@ -136,6 +136,14 @@ pub(crate) fn job_mark(job: &JobView, style: Style) -> String {
     }
 }
 
+/// How a job ended, in a word or, where a failure does not count, in some.
+pub(crate) fn concluded(conclusion: Conclusion, tolerated: bool, style: Style) -> String {
+    match (conclusion, tolerated) {
+        (Conclusion::Success, true) => style.yellow("failed, but may fail"),
+        (other, _) => style.concluded(other, other.as_str()),
+    }
+}
+
 fn job_state(job: &JobView, style: Style) -> String {
     match &job.state {
         JobState::Waiting => style.dim("waiting"),
@@ -143,9 +151,8 @@ fn job_state(job: &JobView, style: Style) -> String {
         JobState::Finished { since, until, conclusion, tolerated, .. } => {
             let took = since.map(|since| duration(between(since, *until))).unwrap_or_default();
             let word = match (conclusion, tolerated) {
-                (Conclusion::Success, true) => style.yellow("failed, but may fail"),
                 (Conclusion::Success, false) => String::new(),
-                (other, _) => style.concluded(*other, other.as_str()),
+                (other, tolerated) => concluded(*other, *tolerated, style),
             };
             format!("{took:>7}  {word}").trim_end().to_owned()
         }

@@ -7,7 +7,7 @@ use run::id::JobId;
 use run::status::Conclusion;
 
 use super::Render;
-use super::ending::{Detail, annotation_line, ending};
+use super::ending::{Detail, annotation_line, concluded, ending};
 use super::style::Style;
 use super::text::{between, duration, shown};
 use super::view::{RunView, StepState};
@@ -54,12 +54,12 @@ impl<W: Write> Plain<W> {
                 let prefix = self.prefix(run, job);
                 self.report(&prefix, run, job, reported, event.at)?;
             }
-            EventKind::JobFinished { job, name, conclusion, reason, .. } => {
+            EventKind::JobFinished { job, name, conclusion, tolerated, reason, .. } => {
                 let prefix = self.prefix(run, job);
                 let since = self.runs[run].jobs.get(job).and_then(super::view::JobView::since);
                 let took = since.map(|since| format!("  {}", duration(between(since, event.at))));
                 let reason = reason.as_ref().map(|reason| format!(": {}", shown(reason, false)));
-                let word = style.concluded(*conclusion, conclusion.as_str());
+                let word = concluded(*conclusion, *tolerated, style);
                 let text = format!("{} {} {word}", style.mark(*conclusion), shown(name, false));
                 self.line(&prefix, &(text + &took.unwrap_or_default() + &reason.unwrap_or_default()));
             }

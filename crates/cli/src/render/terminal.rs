@@ -13,7 +13,7 @@ use run::event::{Event, EventKind, Timestamp};
 use run::status::Conclusion;
 
 use super::Render;
-use super::ending::{Detail, ending, job_mark};
+use super::ending::{Detail, concluded, ending, job_mark};
 use super::style::Style;
 use super::text::{between, duration, shown};
 use super::view::{JobState, JobView, RunView, StepState, StepView};
@@ -132,13 +132,13 @@ fn now() -> Timestamp {
 
 /// A job that is over, with its steps.
 fn finished_job(job: &JobView, style: Style) -> Vec<String> {
-    let JobState::Finished { since, until, conclusion, reason, .. } = &job.state else {
+    let JobState::Finished { since, until, conclusion, tolerated, reason } = &job.state else {
         return Vec::new();
     };
     let took = since.map(|since| style.dim(&format!("  {}", duration(between(since, *until)))));
     let reason = reason.as_ref().map(|reason| format!(": {}", shown(reason, false)));
     let name = style.bold(&shown(&job.name, false));
-    let word = style.concluded(*conclusion, conclusion.as_str());
+    let word = concluded(*conclusion, *tolerated, style);
     let mark = job_mark(job, style);
     let head = format!("{mark} {name} {word}{}{}", took.unwrap_or_default(), reason.unwrap_or_default());
     std::iter::once(head)

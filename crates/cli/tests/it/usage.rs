@@ -71,3 +71,29 @@ fn a_reader_that_is_gone_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
+
+#[test]
+fn a_workflow_that_its_event_never_starts() {
+    let workflow = "on: [workflow_dispatch, release]\njobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n";
+    let place = Place::with(&[("ci.yml", workflow)]);
+    let note = "note: `ci.yml` does not start on `push`; `--event` can be one of its own: workflow_dispatch, release";
+    let says = |arguments: &[&str]| {
+        let answer = place.call(arguments);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        answer.stderr.contains(note)
+    };
+    assert!(says(&["run", "ci.yml", "--platform", "*=host"]));
+    assert!(!says(&["run", "ci.yml", "--platform", "*=host", "--event", "release"]));
+}
+
+#[test]
+fn a_workflow_named_without_its_folder() {
+    let place = Place::with(&[(".github/workflows/ci.yml", "on: push\njobs: {}\n")]);
+    check(
+        &place,
+        &["run", "ci.yml", "--quiet"],
+        2,
+        "error: cannot read `ci.yml`: No such file or directory\n\
+         help: the repository has a workflow `.github/workflows/ci.yml`\n",
+    );
+}

@@ -102,11 +102,6 @@ impl Names {
         self.status
     }
 
-    /// Whether `hashFiles` is admitted.
-    pub fn admits_hash_files(&self) -> bool {
-        self.hash_files
-    }
-
     /// Whether the place admits neither a context nor a further function. GitHub admits no expression at all there.
     pub fn is_empty(&self) -> bool {
         let contexts = self.contexts().is_some_and(|mut names| names.next().is_none());

@@ -74,11 +74,6 @@ impl Object {
         Self { entries: IndexMap::with_capacity(capacity), exact: false }
     }
 
-    /// Whether keys are found exactly.
-    pub fn is_case_sensitive(&self) -> bool {
-        self.exact
-    }
-
     /// Sets `key`. A key that exists keeps its place and its spelling. Returns the value that was there.
     pub fn insert(&mut self, key: impl Into<Arc<str>>, value: impl Into<Value>) -> Option<Value> {
         self.entries.insert(Key { text: key.into(), exact: self.exact }, value.into())

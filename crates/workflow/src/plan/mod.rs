@@ -102,13 +102,6 @@ impl PlannedWorkflow {
         found
     }
 
-    /// How many jobs there are here and in all called workflows.
-    #[must_use]
-    pub fn job_count(&self) -> usize {
-        let nested = |job: &Job| self.called(job).map_or(0, PlannedWorkflow::job_count);
-        self.workflow.jobs.iter().map(|job| 1 + nested(job)).sum()
-    }
-
     /// Whether the job calls a workflow.
     #[must_use]
     pub fn is_call(job: &Job) -> bool {

@@ -25,6 +25,7 @@ use runner::options::Options;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
+use workflow::plan::Plan;
 
 pub(crate) use self::args::RunArgs;
 use self::args::RunFormat;
@@ -63,6 +64,9 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
         drop(screen.finish(Conclusion::Success));
         return Ok(Exit::Success);
     }
+    if !config.quiet {
+        prepared.plans.iter().filter_map(note_on_event).for_each(|note| output::to_stderr(&note));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,6 +77,20 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
     machine::scratch::wait_for_removals();
     runtime.shutdown_timeout(LAST_THREADS);
     ended
+}
+
+/// What is said of a workflow that runs because it is named, though its event never starts it.
+fn note_on_event(plan: &Plan) -> Option<String> {
+    let workflow = &plan.root.workflow;
+    let own: Vec<&str> = workflow.on.events.keys().map(String::as_str).collect();
+    (!own.contains(&plan.event.name.as_str())).then(|| {
+        format!(
+            "note: `{}` does not start on `{}`; `--event` can be one of its own: {}",
+            shown(&workflow.file, false),
+            shown(&plan.event.name, false),
+            own.join(", ")
+        )
+    })
 }
 
 fn screen(format: RunFormat, config: &Config, runs: usize) -> Box<dyn Render> {

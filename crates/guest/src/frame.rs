@@ -166,6 +166,8 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, FrameError> 
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A socket tells so of an other side that went away before it had read everything.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
             Err(error) => return Err(FrameError::Stream(error)),
         }
     }

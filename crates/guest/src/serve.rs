@@ -93,6 +93,10 @@ struct Agent {
     archives: Archives,
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 enum Next {
     Continue,
     Stop,
@@ -107,7 +111,7 @@ impl Agent {
                 Ok(Next::Continue) => {}
                 Ok(Next::Stop) => break,
                 // A host that went away while it was answered is no different from one that did so in between.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) if is_gone(&error) => break,
                 Err(error) => return Err(FrameError::Stream(error)),
             }
         }

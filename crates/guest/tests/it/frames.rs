@@ -1,5 +1,7 @@
 //! Frames and messages as bytes.
 
+use std::io::{self, Read};
+
 use guest::frame::{
     FrameError, MAX_OUTPUT_HEAD, Preamble, decode_reply, decode_request, encode_reply, encode_request,
     output_head, read_frame, read_preamble,
@@ -94,4 +96,27 @@ fn bytes_after_a_message_are_an_error() {
 fn endless_noise_is_given_up() {
     let error = read_preamble(&mut std::io::repeat(b'x')).unwrap_err();
     assert_eq!(error.to_string(), "no greeting among the first 1048576 bytes of the stream");
+}
+
+/// A stream whose other side goes away before it has read everything: its bytes, then a reset.
+struct Reset<'a>(&'a [u8]);
+
+impl Read for Reset<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn a_reset_is_the_end_between_frames_and_a_mistake_inside_of_one() {
+    let frame = encode_request(&Request::Shutdown { id: 1 }).unwrap();
+    let mut body = Vec::new();
+    let mut whole = Reset(&frame);
+    assert!(read_frame(&mut whole, &mut body).unwrap());
+    assert!(!read_frame(&mut whole, &mut body).unwrap());
+    let cut = read_frame(&mut Reset(&frame[..frame.len() - 1]), &mut body);
+    assert!(matches!(cut, Err(FrameError::Truncated { .. })), "{cut:?}");
 }

@@ -40,8 +40,25 @@ fn report(error: &FrameError) {
     }
 }
 
+/// What the caller's caller left open for its children, a file or a terminal, is not for the steps. A kernel before 5.11 does
+/// not know the call; nothing else depends on it.
+#[expect(unsafe_code, reason = "no safe binding offers close_range")]
+fn keep_descriptors_from_steps() {
+    let first_after_standard = 3;
+    // SAFETY: the call takes no pointers, and marks descriptors to be closed in programs started later; none is closed here.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first_after_standard,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+    }
+}
+
 /// Moves the stream away from descriptor 0, where processes would inherit it.
 fn take_stdin() -> io::Result<File> {
+    keep_descriptors_from_steps();
     let stream = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(File::from(stream))

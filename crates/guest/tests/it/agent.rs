@@ -102,3 +102,36 @@ fn many_processes_share_one_stream() {
     assert!(agent.wait().unwrap().success());
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
+
+#[test]
+fn steps_get_no_descriptor_that_the_caller_left_open() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let left_open = std::fs::File::open("/dev/zero").unwrap();
+    rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
+    let mut agent =
+        Command::new(env!("CARGO_BIN_EXE_firedog-guest")).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    let exec = Exec {
+        argv: ["/bin/sh", "-c", "ls -l /proc/self/fd"].map(str::to_owned).to_vec(),
+        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        cwd: "/".to_owned(),
+        stdin: Stdin::Null,
+        output: OutputMode::Merged,
+    };
+    ours.write_all(&greeting()).unwrap();
+    ours.write_all(&encode_request(&Request::Exec { id: 0, exec }).unwrap()).unwrap();
+    read_preamble(&mut ours).unwrap();
+    let (mut body, mut output) = (Vec::new(), Vec::new());
+    loop {
+        assert!(read_frame(&mut ours, &mut body).unwrap());
+        match decode_reply(&body).unwrap() {
+            Reply::Output { data, .. } => output.extend_from_slice(data),
+            Reply::Exited { status, .. } => break assert_eq!(status, ExitStatus::Code(0)),
+            _ => {}
+        }
+    }
+    drop(ours);
+    agent.wait().unwrap();
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("/dev/null"), "{output}");
+    assert!(!output.contains("/dev/zero"), "{output}");
+}

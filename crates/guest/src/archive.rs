@@ -82,7 +82,7 @@ impl Archives {
     }
 }
 
-fn unpack(reader: Chunks, destination: &str) -> Result<(), Failure> {
+fn unpack(reader: impl Read, destination: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(format!("unpack into `{destination}`"), &chain(&error));
     std::fs::create_dir_all(destination).map_err(failed)?;
     let mut archive = tar::Archive::new(reader);
@@ -176,5 +176,55 @@ impl Write for Sending {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::unpack;
+
+    /// An archive with entries of these names: files, or links where there is a target.
+    fn archive(entries: &[(&str, Option<&str>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, target) in entries {
+            let mut header = tar::Header::new_gnu();
+            // By hand: the library makes no archive that leads out of its folder.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_mode(0o644);
+            header.set_size(if target.is_some() { 0 } else { 4 });
+            if let Some(target) = target {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_link_name(target).unwrap();
+            }
+            header.set_cksum();
+            let content: &[u8] = if target.is_some() { b"" } else { b"evil" };
+            builder.append(&header, content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// Whatever becomes of the archive, nothing is written outside of its folder.
+    fn check(entries: impl Fn(&Path) -> Vec<(String, Option<String>)>) {
+        let outside = tempfile::tempdir().unwrap();
+        let inside = outside.path().join("inside");
+        let entries = entries(outside.path());
+        let entries: Vec<_> =
+            entries.iter().map(|(name, target)| (name.as_str(), target.as_deref())).collect();
+        let unpacked = unpack(&archive(&entries)[..], inside.to_str().unwrap());
+        let names: Vec<_> =
+            outside.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["inside"], "{entries:?} {unpacked:?}");
+    }
+
+    #[test]
+    fn nothing_is_unpacked_outside_of_the_folder() {
+        let file = |name: &str| (name.to_owned(), None);
+        check(|_| vec![file("../escaped")]);
+        check(|_| vec![file("a/../../escaped")]);
+        check(|outside| vec![file(outside.join("e").to_str().unwrap())]);
+        check(|outside| vec![("link".to_owned(), Some(outside.display().to_string())), file("link/escaped")]);
+        check(|_| vec![("link".to_owned(), Some("..".to_owned())), file("link/escaped")]);
     }
 }

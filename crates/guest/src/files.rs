@@ -15,10 +15,19 @@ pub(crate) fn write(files: &[FileWrite]) -> Result<(), Failure> {
     })
 }
 
+/// A pipe that a step put in a file's place would block whoever opens it, and with it the agent, until another end comes.
+fn without_waiting() -> i32 {
+    rustix::fs::OFlags::NONBLOCK.bits() as i32
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
+}
+
 fn write_one(file: &FileWrite) -> io::Result<()> {
     let path = Path::new(&file.path);
     let mut options = OpenOptions::new();
-    options.create(true).truncate(false).mode(file.mode);
+    options.create(true).truncate(false).mode(file.mode).custom_flags(without_waiting());
     match file.placement {
         Placement::Replace => options.write(true),
         Placement::Append => options.append(true),
@@ -32,8 +41,11 @@ fn write_one(file: &FileWrite) -> io::Result<()> {
         }
         other => other?,
     };
-    opened.write_all(&file.data)?;
     let metadata = opened.metadata()?;
+    if !metadata.is_file() {
+        return Err(not_regular());
+    }
+    opened.write_all(&file.data)?;
     // Cut afterwards: ext4 flushes a file to the disk that is emptied and then written.
     if file.placement == Placement::Replace && metadata.len() > file.data.len() as u64 {
         opened.set_len(file.data.len() as u64)?;
@@ -58,15 +70,13 @@ pub(crate) fn read(id: u32, paths: &[String], max_bytes: u64, replies: &Replies)
 }
 
 fn read_one(id: u32, index: u32, path: &str, max_bytes: u64, replies: &Replies) -> io::Result<Found> {
-    // A pipe in the file's place would block for ever.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(without_waiting()).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
         Err(error) => return Err(error),
     };
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(not_regular());
     }
     let mut file = Read::take(file, max_bytes.saturating_add(1));
     let mut buffer = vec![0; MAX_CHUNK];

@@ -204,6 +204,44 @@ async fn files_go_in_and_out() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_is_refused() {
+    check(|machine| async move {
+        let path = format!("{}/pipe", machine.path(Place::Temp));
+        assert_eq!(run(&machine, &format!("mkfifo {path}")).await.1, ExitStatus::Code(0));
+        let file = FileToWrite { path: path.clone(), data: b"text".to_vec(), mode: 0o644 };
+        let written = machine.write_files(vec![file.clone()]).await;
+        assert!(matches!(written, Err(MachineError::Failed { .. })), "{written:?}");
+        let read = machine.read_files(vec![path.clone()], 100).await;
+        assert!(matches!(read, Err(MachineError::Failed { .. })), "{read:?}");
+        // One that somebody reads can be opened, and is no file all the same.
+        let mut reader = machine
+            .exec(shell(&machine, &format!("exec 3<>{path}; echo open; exec sleep 1000")))
+            .await
+            .unwrap();
+        assert_eq!(reader.next_output().await.unwrap().bytes, "open\n");
+        let written = machine.write_files(vec![file]).await;
+        assert!(matches!(written, Err(MachineError::Failed { .. })), "{written:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machines_files_on_the_host_are_its_users_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    for backend in backends() {
+        let spec = spec(scratch.path());
+        let machine = Machine::start(&*backend, &spec).await.unwrap();
+        for entry in std::fs::read_dir(&spec.scratch).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+            assert!(!metadata.is_dir() || mode & 0o077 == 0, "{:?} has mode {mode:o}", entry.path());
+        }
+        machine.stop().await;
+        assert_eq!(left(&spec.scratch), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn archives_go_out_and_in() {
     check(|machine| async move {
         let temp = machine.path(Place::Temp).to_owned();
@@ -289,6 +327,7 @@ async fn stopping_kills_everything_and_fails_what_was_running() {
         process.next_output().await.unwrap();
         assert!(count_of(&mark) > 0);
         machine.stop().await;
+        machine::scratch::wait_for_removals();
         assert_eq!(count_of(&mark), 0);
         assert!(process.wait().await.is_err() || process.wait().await == Ok(ExitStatus::Signal(9)));
         let after = machine.exec(shell(&machine, "true")).await;
@@ -326,6 +365,7 @@ async fn an_agent_that_is_killed_is_an_error_for_its_processes() {
         let error = process.wait().await.unwrap_err();
         assert!(matches!(error, MachineError::Lost { .. }), "{error:?}");
         machine.stop().await;
+        machine::scratch::wait_for_removals();
         for orphan in processes_with(&mark, None) {
             // Without isolation nothing is left that could end them.
             assert_eq!(backend.name(), machine::BackendName::Host);
@@ -348,6 +388,7 @@ async fn machines_are_apart_from_each_other() {
         one.stop().await;
         assert_eq!(run(&two, "echo still here").await.0, "still here\n");
         two.stop().await;
+        machine::scratch::wait_for_removals();
     }
 }
 

@@ -16,6 +16,7 @@ async fn check(change: impl Fn(&mut MachineSpec), script: &str, expected: &str) 
     let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
     assert_eq!(run(&machine, script).await, (expected.to_owned(), ExitStatus::Code(0)), "{script}");
     machine.stop().await;
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
 }
 
 #[tokio::test]

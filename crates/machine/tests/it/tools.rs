@@ -32,6 +32,7 @@ async fn check(program: &str, files: &[(&str, &str)], script: &str, expected: &s
         skipped(program);
     }
     machine.stop().await;
+    machine::scratch::wait_for_removals();
 }
 
 #[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
@@ -93,6 +94,7 @@ async fn pyenvs_version_is_the_projects_and_its_programs_come_before_the_shims()
         let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
         let result = run(&machine, "python; cd $PYENV_ROOT/shims && ls -A && touch new && ls").await;
         machine.stop().await;
+        machine::scratch::wait_for_removals();
         result
     };
     assert_eq!(run_in(spec.clone()).await, ("2.7.1\nnew\n".to_owned(), ExitStatus::Code(0)));

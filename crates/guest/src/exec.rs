@@ -158,7 +158,7 @@ fn spawn(mut command: Command, name: &str) -> Result<(Pid, OwnedFd), Failure> {
     match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Ok((pid, pidfd)),
         Err(error) => {
-            crate::tree::send(pid.as_raw_nonzero().get(), rustix::process::Signal::KILL);
+            crate::tree::send(pid, rustix::process::Signal::KILL);
             Err(Failure::new(operation(), &io::Error::from(error)))
         }
     }

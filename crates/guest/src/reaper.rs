@@ -1,7 +1,8 @@
 //! The processes that the agent started, and the waiting for them and for the orphans that fall to the agent.
 //!
-//! One thread reaps everything. A number stays a process's own while the table's lock is held: starting, signalling and
-//! reaping all hold it, so no signal ever reaches a stranger that inherited the number.
+//! One thread reaps everything. A child's number stays its own while the table's lock is held: starting, signalling one
+//! process or its group and reaping all hold it. Of a tree each process is told from a stranger that inherited its number
+//! by when it started, and only what descends from the agent is of a tree at all. So no signal ever reaches a stranger.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -137,7 +138,7 @@ impl Processes {
         let table = lock(&self.table);
         let Some(running) = table.by_id.get(&id).map(Arc::clone) else { return };
         match scope {
-            Scope::Process if !running.is_reaped() => tree::send(running.pid.as_raw_nonzero().get(), signal),
+            Scope::Process if !running.is_reaped() => tree::send(running.pid, signal),
             Scope::Process => {}
             Scope::Group if !running.is_reaped() => {
                 // It can only fail when the whole group has ended.
@@ -166,13 +167,11 @@ impl Processes {
         }
     }
 
-    fn signal_until_gone(&self, signal: Signal, select: impl Fn(&[Entry]) -> Vec<i32>) {
+    fn signal_until_gone(&self, signal: Signal, select: impl Fn(&[Entry]) -> Vec<Entry>) {
         let deadline = Instant::now() + KILL_DEADLINE;
         loop {
             let members = select(&tree::snapshot());
-            for &pid in &members {
-                tree::send(pid, signal);
-            }
+            members.iter().for_each(|entry| tree::send_to(entry, signal));
             if members.is_empty() || signal != Signal::KILL || Instant::now() > deadline {
                 return;
             }
@@ -182,8 +181,10 @@ impl Processes {
 
     /// The live processes that belong to a step: its process, its group, their descendants, and orphans that carry its
     /// tracking value or, when nothing else runs, were born after it.
-    fn tree_of(&self, running: &Running, all: &[Entry]) -> Vec<i32> {
+    fn tree_of(&self, running: &Running, all: &[Entry]) -> Vec<Entry> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
+        // Orphans fall to the agent, so that nothing of it is elsewhere.
+        let all = tree::members(all, |entry| entry.parent == own, &[own]);
         let pid = running.pid.as_raw_nonzero().get();
         let (others, alone) = {
             let table = lock(&self.table);
@@ -209,10 +210,38 @@ impl Processes {
         };
         let mut never = others;
         never.push(own);
-        tree::members(all, is_root, &never)
+        tree::members(&all, is_root, &never)
     }
 }
 
 fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
     status.exit_status().map(ExitStatus::Code).or_else(|| status.terminating_signal().map(ExitStatus::Signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Pid, getpid};
+
+    use super::{Processes, Running};
+    use crate::tree::Entry;
+
+    #[test]
+    fn a_strangers_group_with_the_number_of_a_step_that_ended_is_not_of_its_tree() {
+        let own = getpid().as_raw_nonzero().get();
+        let step = Pid::from_raw(own + 1).unwrap();
+        let entry =
+            |pid, parent, group, start| Entry { pid, parent, group, session: group, start, zombie: false };
+        let processes = Processes::default();
+        let running =
+            processes.start(|| Ok::<_, ()>(Running::new(0, step, 100, Some("tracked".to_owned())))).unwrap();
+        let all = [
+            entry(own, 1, own, 1),
+            entry(own + 1, own, own + 1, 100),
+            entry(own + 2, own + 1, own + 2, 101),
+            entry(own + 3, own, own + 1, 102),
+            entry(own + 4, 1, own + 1, 200),
+        ];
+        let numbers: Vec<i32> = processes.tree_of(&running, &all).iter().map(|entry| entry.pid).collect();
+        assert_eq!(numbers, [own + 1, own + 3, own + 2]);
+    }
 }

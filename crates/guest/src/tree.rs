@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal};
 
 /// One process, from `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +44,18 @@ fn parse_stat(stat: &[u8]) -> Option<Entry> {
 }
 
 /// The live processes among `all` that are roots by `is_root` or descend from one, `never` and its like excepted.
-pub(crate) fn members(all: &[Entry], is_root: impl Fn(&Entry) -> bool, never: &[i32]) -> Vec<i32> {
-    let mut found: Vec<i32> = all
-        .iter()
-        .filter(|entry| !never.contains(&entry.pid) && is_root(entry))
-        .map(|entry| entry.pid)
-        .collect();
+pub(crate) fn members(all: &[Entry], is_root: impl Fn(&Entry) -> bool, never: &[i32]) -> Vec<Entry> {
+    let mut found: Vec<Entry> =
+        all.iter().filter(|entry| !never.contains(&entry.pid) && is_root(entry)).copied().collect();
     let mut next = 0;
     while next < found.len() {
-        let parent = found[next];
-        let children = all.iter().filter(|entry| entry.parent == parent).map(|entry| entry.pid);
-        let new: Vec<i32> = children.filter(|pid| !found.contains(pid) && !never.contains(pid)).collect();
+        let parent = found[next].pid;
+        let children = all.iter().filter(|entry| entry.parent == parent && !never.contains(&entry.pid));
+        let new: Vec<Entry> = children.filter(|child| !found.contains(child)).copied().collect();
         found.extend(new);
         next += 1;
     }
-    found.retain(|pid| all.iter().any(|entry| entry.pid == *pid && !entry.zombie));
+    found.retain(|entry| !entry.zombie);
     found
 }
 
@@ -70,17 +67,30 @@ pub(crate) fn environment_value(pid: i32, name: &str) -> Option<Vec<u8>> {
         .find_map(|entry| Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec()))
 }
 
-/// Sends a signal; a process that has ended meanwhile is no error.
-pub(crate) fn send(pid: i32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // The only failures are a process that is gone and one that has become another user's.
-        let _ = rustix::process::kill_process(pid, signal);
+/// Sends a signal to a child that nobody has waited for, whose number therefore is its own; one that has ended is no
+/// error.
+pub(crate) fn send(pid: Pid, signal: Signal) {
+    // The only failures are a process that has ended and one that has become another user's.
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+/// Sends a signal to a process of a [`snapshot`], unless it has ended and its number has become another's since.
+pub(crate) fn send_to(entry: &Entry, signal: Signal) {
+    let Some(pid) = Pid::from_raw(entry.pid) else { return };
+    // What is open stays the same process, whatever becomes of its number.
+    let Ok(process) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let now = fs::read(format!("/proc/{}/stat", entry.pid)).ok().and_then(|stat| parse_stat(&stat));
+    if now.is_some_and(|now| now.start == entry.start) {
+        // As above.
+        let _ = rustix::process::pidfd_send_signal(&process, signal);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, members, parse_stat};
+    use rustix::process::{Pid, Signal};
+
+    use super::{Entry, members, parse_stat, send_to, snapshot};
 
     #[test]
     fn a_name_with_spaces_and_brackets_does_not_shift_the_fields() {
@@ -95,7 +105,21 @@ mod tests {
     fn members_are_roots_and_their_descendants_but_not_other_trees() {
         let entry = |pid, parent| Entry { pid, parent, group: 0, session: 0, start: 0, zombie: pid == 5 };
         let all = [entry(1, 0), entry(2, 1), entry(3, 2), entry(4, 3), entry(5, 3), entry(6, 1), entry(7, 4)];
-        assert_eq!(members(&all, |entry| entry.pid == 2, &[4]), [2, 3]);
-        assert_eq!(members(&all, |entry| entry.pid == 6, &[]), [6]);
+        let numbers = |entries: Vec<Entry>| entries.iter().map(|entry| entry.pid).collect::<Vec<_>>();
+        assert_eq!(numbers(members(&all, |entry| entry.pid == 2, &[4])), [2, 3]);
+        assert_eq!(numbers(members(&all, |entry| entry.pid == 6, &[])), [6]);
+    }
+
+    #[test]
+    fn a_stranger_with_the_number_of_a_process_that_ended_gets_no_signal() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let all = snapshot();
+        let entry = *all.iter().find(|entry| entry.pid == pid.as_raw_nonzero().get()).unwrap();
+        send_to(&Entry { start: entry.start - 1, ..entry }, Signal::KILL);
+        send_to(&entry, Signal::TERM);
+        let status = std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap());
+        assert_eq!(status, Some(Signal::TERM.as_raw()));
+        send_to(&entry, Signal::KILL);
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use run::event::Phase;
 use run::status::Conclusion;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use workflow::model::{Step, StepKind};
 
 use crate::environment::Globals;
 use crate::job::{Fatal, Job};
+use crate::process::stopped;
 use crate::step::{self, End, Frame, Ready};
 use crate::steps::{Progress, Shown, run_timed};
 
@@ -64,7 +65,9 @@ impl Background {
         let (cancel, asked) = watch::channel(false);
         work.frame.stop.own = Some(asked);
         let (step, name) = (work.step.clone(), work.shown.name.clone());
-        let task = tokio::spawn(run(work, globals, Arc::clone(&self.slots)));
+        // Taken here and not by the tasks, which begin in any order.
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        let task = tokio::spawn(run(work, globals, slot, Arc::clone(&self.slots)));
         self.running.push(Running { step, name, cancel, task: Some(task), cancelled: false });
     }
 
@@ -160,11 +163,27 @@ fn worse(left: Conclusion, right: Conclusion) -> Conclusion {
     if rank(right) > rank(left) { right } else { left }
 }
 
-async fn run(work: Work, mut globals: Globals, slots: Arc<Semaphore>) -> Ended {
-    let Work { job, step, frame, ready, shown } = work;
-    let _slot = slots.acquire().await.expect("the slots are never closed");
+async fn run(
+    work: Work,
+    mut globals: Globals,
+    slot: Option<OwnedSemaphorePermit>,
+    slots: Arc<Semaphore>,
+) -> Ended {
+    let Work { job, step, mut frame, ready, shown } = work;
+    // Those that have slots may have no end before this one is cancelled.
+    let slot = match slot {
+        Some(slot) => Ok(slot),
+        None => tokio::select! {
+            biased;
+            slot = slots.acquire_owned() => Ok(slot.expect("the slots are never closed")),
+            reason = frame.stop.wait(true) => Err(reason),
+        },
+    };
     shown.started(&job).await?;
-    let (end, conclusion) = run_timed(&job, &step, frame, &ready, &shown, &mut globals).await?;
+    let (end, conclusion) = match slot {
+        Ok(_slot) => run_timed(&job, &step, frame, &ready, &shown, &mut globals).await?,
+        Err(reason) => (stopped(reason), Conclusion::Cancelled),
+    };
     shown.finished(&job, end.clone(), conclusion).await?;
     Ok((end, conclusion, globals))
 }

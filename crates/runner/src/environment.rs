@@ -58,8 +58,8 @@ pub(crate) struct Globals {
     env: IndexMap<String, String>,
     /// What steps added to the search path, the oldest first.
     paths: Vec<String>,
-    /// What was set since [`Globals::fork`].
-    changes: Vec<Change>,
+    /// What was set since [`Globals::fork`]; only a copy keeps it.
+    changes: Option<Vec<Change>>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,12 +71,12 @@ enum Change {
 impl Globals {
     /// A copy for a step that runs beside others.
     pub(crate) fn fork(&self) -> Self {
-        Self { changes: Vec::new(), ..self.clone() }
+        Self { changes: Some(Vec::new()), env: self.env.clone(), paths: self.paths.clone() }
     }
 
     /// Takes over what a copy has set.
     pub(crate) fn join(&mut self, copy: Self) {
-        for change in copy.changes {
+        for change in copy.changes.into_iter().flatten() {
             match change {
                 Change::Env(name, value) => self.set_env(name, value),
                 Change::Path(path) => self.add_path(path),
@@ -85,14 +85,18 @@ impl Globals {
     }
 
     pub(crate) fn set_env(&mut self, name: String, value: String) {
-        self.changes.push(Change::Env(name.clone(), value.clone()));
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change::Env(name.clone(), value.clone()));
+        }
         self.env.insert(name, value);
     }
 
     /// Puts a folder in front of the search path, also where it was there before.
     pub(crate) fn add_path(&mut self, path: String) {
         self.paths.retain(|known| *known != path);
-        self.changes.push(Change::Path(path.clone()));
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change::Path(path.clone()));
+        }
         self.paths.push(path);
     }
 
@@ -274,5 +278,6 @@ mod tests {
         globals.join(copy);
         check(&globals, &[], "A", Some("3"));
         check(&globals, &[], "B", Some("2"));
+        assert!(globals.changes.is_none(), "what a job sets again and again is kept once");
     }
 }

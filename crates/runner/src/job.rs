@@ -19,13 +19,14 @@ use run::job::JobSpec;
 use run::lease::Lease;
 use run::status::Conclusion;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use workflow::expr::{Contexts, JobStatus, Object, Value};
 use workflow::model::Step;
 
 use crate::action::resolve::Loaded;
 use crate::cancel::Stop;
 use crate::context::{Evaluator, status_word};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, DispatchError};
 use crate::options::Options;
 use crate::output::mask::Masker;
 use crate::output::matcher::Matchers;
@@ -34,6 +35,9 @@ use crate::sink::{Sink, SinkFailed};
 use crate::step::Frame;
 use crate::workspace::Tree;
 use crate::{setup, steps, watch as watching};
+
+/// What is said of a job that met a mistake in the runner.
+const BROKE_DOWN: &str = "the runner broke down while it ran the job; what it printed last says where";
 
 /// What ends a job at once.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -181,18 +185,28 @@ impl Job {
     }
 }
 
-/// Runs a leased job to its end. Everything that happens is reported; nothing is returned.
-pub(crate) async fn execute(dispatch: Arc<dyn Dispatch>, options: Arc<Options>, lease: Lease) {
+/// Runs a leased job to its end. Everything that happens is reported.
+///
+/// # Errors
+/// When a report fails: what came after it is lost.
+pub(crate) async fn execute(
+    dispatch: Arc<dyn Dispatch>,
+    options: Arc<Options>,
+    lease: Lease,
+) -> Result<(), DispatchError> {
     let (sink, reporting) = Sink::start(Arc::clone(&dispatch), lease.id.clone());
     let (stopping, stop) = watch::channel(Stop::No);
     let watched = watching::Watch::new(dispatch, lease.id.clone(), sink.clone(), stopping);
-    let running = run(options, lease, sink.clone(), stop, watched.limit());
-    let finished = watched.during(running).await;
-    // Where this fails, nobody is there to hear of it.
+    let mut running = JoinSet::new();
+    running.spawn(run(options, lease, sink.clone(), stop, watched.limit()));
+    let ended = watched.during(running.join_next()).await.expect("one job was started");
+    // A mistake in the runner ends the job that met it, and no other. What a panic says is not masked, and not reported.
+    let finished = ended.unwrap_or_else(|_| finished(&Refused::error(BROKE_DOWN), false));
+    // Where this fails, the reporting does, and says why.
     let _ = sink.send(finished).await;
     drop(sink);
     drop(watched);
-    let _ = reporting.await;
+    reporting.await.expect("reporting does not panic")
 }
 
 /// Runs the job; the event that ends it is returned.

@@ -282,8 +282,15 @@ fn end_of(ended: Ended) -> End {
             let error = Some(format!("Process completed with exit code {code}."));
             End { exit_code: Some(code), error, ..End::new(Conclusion::Failure) }
         }
-        Ended::Stopped(Reason::Deadline) => End { timed_out: true, ..End::new(Conclusion::Failure) },
-        Ended::Stopped(_) => {
+        Ended::Stopped(reason) => stopped(reason),
+    }
+}
+
+/// The end of a step that had to end.
+pub(crate) fn stopped(reason: Reason) -> End {
+    match reason {
+        Reason::Deadline => End { timed_out: true, ..End::new(Conclusion::Failure) },
+        Reason::Job | Reason::Own | Reason::Now => {
             End { error: Some("The operation was canceled.".to_owned()), ..End::new(Conclusion::Cancelled) }
         }
     }

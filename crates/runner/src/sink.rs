@@ -1,8 +1,8 @@
 //! The way of a job's events to the control plane.
 //!
 //! One task reports: at once when nothing was for a moment, else everything that has come meanwhile in one call, after
-//! [`PAUSE`], when it is much, or when the job has ended. Whoever sends waits while more than [`MAX_WAITING_BYTES`] are not yet kept, so that a step's process blocks
-//! rather than memory grows. Nothing is dropped or reordered. When a report fails, every later send fails, and
+//! [`PAUSE`], when it is much, or when the job has ended. Whoever sends waits while more than [`MAX_WAITING_BYTES`] are
+//! not yet kept, so that a step's process blocks rather than memory grows. Nothing is dropped or reordered. When a report fails, every later send fails, and
 //! [`Sink::failed`] ends the job.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, DispatchError};
 
 /// The most bytes of events that wait to be kept.
 const MAX_WAITING_BYTES: u32 = 1024 * 1024;
@@ -51,8 +51,12 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Starts reporting under a lease. The task ends when every clone of the sink is gone and all is reported.
-    pub(crate) fn start(dispatch: Arc<dyn Dispatch>, lease: LeaseId) -> (Self, JoinHandle<()>) {
+    /// Starts reporting under a lease. The task ends when every clone of the sink is gone and all is reported, or when a
+    /// report fails.
+    pub(crate) fn start(
+        dispatch: Arc<dyn Dispatch>,
+        lease: LeaseId,
+    ) -> (Self, JoinHandle<Result<(), DispatchError>>) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES as usize));
         let (tell, failed) = watch::channel(None);
@@ -121,7 +125,7 @@ struct Reporter {
 }
 
 impl Reporter {
-    async fn run(mut self) {
+    async fn run(mut self) -> Result<(), DispatchError> {
         let mut first = 0;
         let mut batch = Vec::new();
         let mut not_before = Instant::now();
@@ -135,11 +139,12 @@ impl Reporter {
                 let reason = with_sources(&error);
                 self.tell.send_replace(Some(SinkFailed(reason.into())));
                 self.room.close();
-                return;
+                return Err(error);
             }
             first += count;
             self.room.add_permits(cost);
         }
+        Ok(())
     }
 
     /// Adds what comes until a report may begin.
@@ -254,7 +259,7 @@ mod tests {
         sink.send(JobEvent::GroupEnded { step: 0 }).await.unwrap();
         plane.allowed.add_permits(1000);
         drop(sink);
-        reporter.await.unwrap();
+        reporter.await.unwrap().unwrap();
         let reports = plane.reports.lock().unwrap();
         let mut next = 0;
         let mut text = String::new();
@@ -278,7 +283,7 @@ mod tests {
         let (sink, reporter) = Sink::start(plane, LeaseId::from("l"));
         sink.send(line("a")).await.unwrap();
         assert!(sink.failed().await.to_string().contains("lease `l` is over"));
-        reporter.await.unwrap();
+        assert!(matches!(reporter.await.unwrap(), Err(DispatchError::LeaseOver(_))));
         assert!(sink.send(line("b")).await.is_err());
     }
 
@@ -298,7 +303,7 @@ mod tests {
         }
         plane.allowed.add_permits(1000);
         sending.await.unwrap();
-        reporter.await.unwrap();
+        reporter.await.unwrap().unwrap();
         let bytes: usize = plane
             .reports
             .lock()

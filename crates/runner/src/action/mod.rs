@@ -17,6 +17,7 @@ use workflow::template::Token;
 use crate::context::with_properties;
 use crate::environment::Globals;
 use crate::job::{Fatal, Job, Post};
+use crate::process;
 use crate::step::{self, End, Frame, Ready};
 
 use resolve::{LoadError, Loaded, Reference};
@@ -44,7 +45,14 @@ pub(crate) async fn run(
             Err(error) => return Ok(End::failed(error)),
         };
         if checkout::serves(job, &with) {
-            return checkout::run(job, frame, &with).await;
+            let outlives_cancel = step::around(job, step, frame, ready).await.outlives_cancel;
+            let mut stop = frame.stop.clone();
+            // What it does in the machine ends with it.
+            return tokio::select! {
+                biased;
+                ended = checkout::run(job, frame, &with) => ended,
+                reason = stop.wait(outlives_cancel) => Ok(process::stopped(reason)),
+            };
         }
     }
     let loaded = match resolve::load(job, &reference).await? {

@@ -1,6 +1,7 @@
 //! From the text of `uses` to an action whose metadata is known.
 
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use machine::Place;
@@ -117,6 +118,9 @@ pub(crate) enum LoadError {
         "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{0}'. Did you forget to run actions/checkout before running your local action?"
     )]
     NoMetadata(String),
+    /// Its metadata is not among the files of its repository.
+    #[error("the action `{0}` leads out of its repository")]
+    Outside(String),
     /// It runs in a container.
     #[error("the action `{0}` runs in a container, and this runner has no container engine")]
     Container(String),
@@ -184,8 +188,9 @@ pub(crate) fn load_repository(
         None if version == OWN_VERSION => (job.tree.root.clone(), Some(job.tree.entries.clone())),
         None => return Err(unmapped()),
     };
-    let folder_on_host = source.join(path);
-    let (file, content) = read_metadata(&folder_on_host, &format!("{name}/{path}@{version}"))?;
+    let shown =
+        if path.is_empty() { format!("{name}@{version}") } else { format!("{name}/{path}@{version}") };
+    let (file, content) = read_metadata(&source, path, &shown)?;
     let action = parse(&file.to_string_lossy(), &content)?;
     let destination = format!("{}/{name}/{version}", job.machine.path(Place::Actions));
     let folder = if path.is_empty() { destination.clone() } else { format!("{destination}/{path}") };
@@ -196,28 +201,42 @@ pub(crate) fn load_repository(
     Ok(loaded)
 }
 
-fn read_metadata(folder: &Path, shown: &str) -> Result<(PathBuf, Vec<u8>), LoadError> {
+/// Reads the metadata of the action in the folder `path` of the repository `source`. It is read on the host, so neither the
+/// path nor a link may lead out of the repository.
+fn read_metadata(source: &Path, path: &str, shown: &str) -> Result<(PathBuf, Vec<u8>), LoadError> {
+    let folder = source.join(path);
+    let outside = || LoadError::Outside(shown.to_owned());
+    if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(outside());
+    }
+    let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     for name in ["action.yml", "action.yaml"] {
         let file = folder.join(name);
-        match std::fs::metadata(&file) {
-            Ok(metadata) if metadata.len() > MAX_METADATA => {
-                return Err(LoadError::Read(format!(
-                    "`{}` has more than {MAX_METADATA} bytes",
-                    file.display()
-                )));
-            }
-            Ok(_) => {
-                let content = std::fs::read(&file)
-                    .map_err(|error| LoadError::Read(format!("cannot read `{}`: {error}", file.display())))?;
-                return Ok((file, content));
-            }
-            Err(_) => {}
+        let Ok(real) = file.canonicalize() else { continue };
+        if !real.starts_with(&source) {
+            return Err(outside());
         }
+        let content = read_file(&real)
+            .map_err(|error| LoadError::Read(format!("cannot read `{}`: {error}", file.display())))?;
+        return Ok((file, content));
     }
     if folder.join("Dockerfile").exists() {
         return Err(LoadError::Container(shown.to_owned()));
     }
     Err(LoadError::NoMetadata(folder.display().to_string()))
+}
+
+fn read_file(file: &Path) -> std::io::Result<Vec<u8>> {
+    // A pipe would be waited for.
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    std::fs::File::open(file)?.take(MAX_METADATA + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_METADATA {
+        return Err(std::io::Error::other(format!("it has more than {MAX_METADATA} bytes")));
+    }
+    Ok(content)
 }
 
 fn parse(file: &str, content: &[u8]) -> Result<Action, LoadError> {
@@ -269,10 +288,14 @@ pub(crate) async fn put_folder(
         tokio::task::spawn_blocking(move || pack(&folder, entries.as_deref().map(Vec::as_slice), writer));
     let put = job.machine.put(destination.to_owned(), reader).await;
     let packed = packing.await.expect("packing a folder does not panic");
-    if let Some(failed) = not_lost(put)? {
-        return Ok(Some(failed));
+    let failed = not_lost(put)?;
+    match packed {
+        // The machine has only seen that the archive was cut; or, where the pipe broke, it alone knows why.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Ok(Some(format!("cannot copy `{}` into the machine: {error}", source.display())))
+        }
+        _ => Ok(failed),
     }
-    Ok(packed.err().map(|error| format!("cannot copy `{}` into the machine: {error}", source.display())))
 }
 
 fn pack(folder: &Path, entries: Option<&[PathBuf]>, writer: std::io::PipeWriter) -> std::io::Result<()> {
@@ -292,7 +315,7 @@ fn pack(folder: &Path, entries: Option<&[PathBuf]>, writer: std::io::PipeWriter)
 
 #[cfg(test)]
 mod tests {
-    use super::Reference;
+    use super::{Reference, read_metadata};
 
     fn check(uses: &str, expected: Reference) {
         assert_eq!(Reference::parse(uses), expected, "{uses}");
@@ -312,5 +335,58 @@ mod tests {
         check("owner/repo/a/b@feature/x", repository("owner/repo", "a/b", "feature/x"));
         check("owner@v1", Reference::Unknown("owner@v1".into()));
         check("owner/repo", Reference::Unknown("owner/repo".into()));
+    }
+
+    /// What is read of an action in the folder `path` of a repository.
+    fn check_metadata(path: &str, make: impl Fn(&std::path::Path), expected: Result<&str, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("repository");
+        std::fs::create_dir_all(source.join("a")).unwrap();
+        std::fs::write(folder.path().join("action.yml"), "outside").unwrap();
+        make(&source);
+        let read = read_metadata(&source, path, "o/r@v1");
+        let read =
+            read.map(|(_, content)| String::from_utf8(content).unwrap()).map_err(|error| error.to_string());
+        assert_eq!(read.as_deref().map_err(|error| error.split(": ").last().unwrap()), expected, "{path}");
+    }
+
+    #[test]
+    fn metadata_is_read_inside_of_its_repository_only() {
+        use std::os::unix::fs::symlink;
+        let outside = Err("the action `o/r@v1` leads out of its repository");
+        check_metadata(
+            "a",
+            |source| std::fs::write(source.join("a/action.yml"), "inside").unwrap(),
+            Ok("inside"),
+        );
+        check_metadata(
+            "",
+            |source| {
+                std::fs::write(source.join("a/file"), "linked").unwrap();
+                symlink("a/file", source.join("action.yaml")).unwrap();
+            },
+            Ok("linked"),
+        );
+        check_metadata("..", |_| {}, outside);
+        check_metadata("a/../..", |_| {}, outside);
+        check_metadata("/etc", |_| {}, outside);
+        check_metadata(
+            "a",
+            |source| symlink("../../action.yml", source.join("a/action.yml")).unwrap(),
+            outside,
+        );
+        check_metadata("b", |source| symlink("..", source.join("b")).unwrap(), outside);
+        let pipe = |source: &std::path::Path| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                source.join("a/action.yml"),
+                rustix::fs::FileType::Fifo,
+                mode,
+                0,
+            )
+            .unwrap();
+        };
+        check_metadata("a", pipe, Err("it is not a regular file"));
     }
 }

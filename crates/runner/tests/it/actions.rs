@@ -181,6 +181,18 @@ pub(crate) fn missing_actions_are_named() {
     });
 }
 
+pub(crate) fn actions_stay_in_their_repositories() {
+    let action =
+        "{name: n, description: d, runs: {using: composite, steps: [{shell: bash, run: echo not reached}]}}";
+    let job = steps("- uses: octo/one/../action-1@v1");
+    let job =
+        job.action("octo/one@v1", &[("action.yml", action)]).action("octo/two@v1", &[("action.yml", action)]);
+    job.check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+        assert_eq!(ended.errors(), "the action `octo/one/../action-1@v1` leads out of its repository\n");
+    });
+}
+
 pub(crate) fn checkouts_are_repositories() {
     let job = steps(
         "

@@ -1,5 +1,9 @@
 //! How jobs end that somebody, or something, ends.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
+use machine::{Backend, BackendName, BootError, Booted, MachineSpec};
 use run::lease::Cancel;
 use run::status::Conclusion;
 
@@ -155,6 +159,68 @@ pub(crate) fn a_lost_machine_fails_the_job() {
 pub(crate) fn a_failing_report_ends_the_job() {
     let job = steps("- run: while true; do echo line; done").reports_fail_after(5);
     job.check(|ended| assert!(ended.events.len() < 10_000));
+}
+
+pub(crate) fn a_control_plane_that_does_not_answer_ends_the_runner() {
+    let job = steps("- run: while true; do echo line; done").unreachable_after(5);
+    job.check(|ended| assert!(ended.events.len() < 10_000));
+}
+
+/// Makes no machines, but a mistake.
+#[derive(Debug)]
+struct Broken;
+
+impl Backend for Broken {
+    fn name(&self) -> BackendName {
+        BackendName::Host
+    }
+
+    fn boot<'a>(
+        &'a self,
+        _: &'a MachineSpec,
+    ) -> Pin<Box<dyn Future<Output = Result<Box<dyn Booted>, BootError>> + Send + 'a>> {
+        panic!("a mistake with hunter2")
+    }
+}
+
+pub(crate) fn a_mistake_in_the_runner_fails_the_job_that_met_it() {
+    let ended = steps("- run: echo not reached").secret("S", "hunter2").run(Arc::new(Broken));
+    assert_eq!(ended.conclusion(), Conclusion::Failure);
+    assert!(ended.error().starts_with("the runner broke down"), "{}", ended.error());
+    assert!(!ended.error().contains("hunter2"));
+}
+
+pub(crate) fn a_checkout_ends_in_time() {
+    let job = steps(
+        "
+        - uses: actions/checkout@v4
+        - run: |
+            mkdir -p .git/hooks
+            printf '#!/bin/sh\\nsleep 1000\\n' > .git/hooks/post-checkout
+            chmod +x .git/hooks/post-checkout
+        - uses: actions/checkout@v4
+          with: { ref: v1 }
+          timeout-minutes: 0.02
+          name: again
+        ",
+    );
+    job.file("first", "1").in_repository().check(|ended| {
+        assert_eq!(ended.errors(), "The action 'again' has timed out after 0.02 minutes.\n");
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+    });
+}
+
+pub(crate) fn a_background_step_that_waits_for_a_slot_can_be_cancelled() {
+    let each = |step: fn(u32) -> String| (0..10).map(step).collect::<String>();
+    let endless = each(|number| format!("- {{id: s{number}, run: sleep 1000, background: true}}\n"));
+    let late = "- {id: late, run: echo not reached, background: true}\n- cancel: late\n";
+    let cancels = each(|number| format!("- cancel: s{number}\n"));
+    let last = "- run: echo ${{ steps.late.outcome }}\n";
+    steps(&[&endless, late, &cancels, last].concat()).check(|ended| {
+        assert_eq!(ended.conclusion(), Conclusion::Success);
+        assert_eq!(ended.log().lines().last(), Some("cancelled"));
+        assert!(ended.log().lines().all(|line| line != "not reached"), "{}", ended.log());
+    });
 }
 
 pub(crate) fn foreign_systems_and_containers_are_missing() {

@@ -32,6 +32,8 @@ struct Plane {
     cancel_at: Vec<(String, Cancel)>,
     /// Reports fail from this many events on.
     fails_after: Option<usize>,
+    /// Reports fail because nobody answers, and there may always be another job.
+    is_unreachable: bool,
     /// Log texts are counted and not kept.
     discards_logs: bool,
     logged_bytes: AtomicUsize,
@@ -40,13 +42,21 @@ struct Plane {
 #[async_trait]
 impl Dispatch for Plane {
     async fn lease(&self, _: &LeaseRequest) -> Result<Option<Lease>, DispatchError> {
-        Ok(self.jobs.lock().unwrap().pop_front())
+        let job = self.jobs.lock().unwrap().pop_front();
+        if job.is_none() && self.is_unreachable {
+            return std::future::pending().await;
+        }
+        Ok(job)
     }
 
     async fn report(&self, lease: &LeaseId, first: u64, events: Vec<Reported>) -> Result<(), DispatchError> {
         let mut kept = self.kept.lock().unwrap();
         if self.fails_after.is_some_and(|most| kept.len() >= most) {
-            return Err(DispatchError::LeaseOver(lease.clone()));
+            return Err(if self.is_unreachable {
+                DispatchError::Unreachable { operation: "report", source: "the disk is full".into() }
+            } else {
+                DispatchError::LeaseOver(lease.clone())
+            });
         }
         assert_eq!(first, kept.len() as u64, "events are numbered without gaps");
         for mut event in events {
@@ -84,6 +94,7 @@ pub(crate) struct Job {
     actions: Vec<(String, Vec<(String, String)>)>,
     cancel_at: Vec<(String, Cancel)>,
     fails_after: Option<usize>,
+    is_unreachable: bool,
     labels: Vec<String>,
     is_repository: bool,
     discards_logs: bool,
@@ -103,6 +114,7 @@ pub(crate) fn job(text: &str) -> Job {
         actions: Vec::new(),
         cancel_at: Vec::new(),
         fails_after: None,
+        is_unreachable: false,
         labels: vec!["ubuntu-latest".to_owned()],
         is_repository: false,
         discards_logs: false,
@@ -151,6 +163,12 @@ impl Job {
         self
     }
 
+    /// After so many events the control plane does not answer any more.
+    pub(crate) fn unreachable_after(mut self, events: usize) -> Self {
+        self.is_unreachable = true;
+        self.reports_fail_after(events)
+    }
+
     pub(crate) fn label(mut self, label: &str) -> Self {
         self.labels = vec![label.to_owned()];
         self
@@ -179,7 +197,7 @@ impl Job {
         }
     }
 
-    fn run(&self, backend: Arc<dyn Backend>) -> Ended {
+    pub(crate) fn run(&self, backend: Arc<dyn Backend>) -> Ended {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -189,11 +207,13 @@ impl Job {
             cancel: watch::channel(None).0,
             cancel_at: self.cancel_at.clone(),
             fails_after: self.fails_after,
+            is_unreachable: self.is_unreachable,
             discards_logs: self.discards_logs,
             logged_bytes: AtomicUsize::new(0),
         });
         let options = Arc::new(self.options(folder.path(), backend));
-        runtime.block_on(listener::serve(plane.clone(), options)).unwrap();
+        let served = runtime.block_on(listener::serve(plane.clone(), options));
+        assert_eq!(served.is_err(), self.is_unreachable, "{served:?}");
         machine::scratch::wait_for_removals();
         let left = std::fs::read_dir(folder.path().join("scratch")).into_iter().flatten().flatten();
         let names = left.map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -98,6 +98,17 @@ const JUMP: u16 = 0x05;
 const RETURN: u16 = 0x06;
 const ALLOW: u32 = 0x7fff_0000;
 
+/// The same kernel has the same calls a second time, under numbers with this bit, for programs with short pointers (x32). A
+/// filter that knows each call by one number would allow them all, so none is there.
+#[cfg(target_arch = "x86_64")]
+const OTHER_NUMBERING: &[sock_filter] = &[
+    sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 },
+    sock_filter { code: 0x35, jt: 0, jf: 1, k: 0x4000_0000 },
+    sock_filter { code: RETURN, jt: 0, jf: 0, k: 0x0005_0000 | libc::ENOSYS as u32 },
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OTHER_NUMBERING: &[sock_filter] = &[];
+
 /// A file with the filter's program, to be inherited by bubblewrap.
 pub(super) fn file() -> io::Result<File> {
     static PROGRAM: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
@@ -119,7 +130,8 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     refused.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
     refused.insert(libc::SYS_socket, vec![equal(0, REFUSED_FAMILY)?]);
     let unknown = UNKNOWN.iter().map(|&call| (call, Vec::new())).collect();
-    Ok(join(compile(refused, libc::EPERM)?, compile(unknown, libc::ENOSYS)?))
+    let known = join(compile(refused, libc::EPERM)?, compile(unknown, libc::ENOSYS)?);
+    Ok(OTHER_NUMBERING.iter().cloned().chain(known).collect())
 }
 
 fn compile(
@@ -174,7 +186,51 @@ fn bytes(program: &[sock_filter]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALLOW, RETURN, program};
+    use seccompiler::sock_filter;
+
+    use super::{ALLOW, JUMP, RETURN, program};
+
+    /// What the kernel would make of a call: the action and its value.
+    fn decide(program: &[sock_filter], call: i64) -> u32 {
+        let architecture: u32 = if cfg!(target_arch = "x86_64") { 0xC000_003E } else { 0xC000_00B7 };
+        let (mut at, mut accumulator) = (0, 0_u32);
+        loop {
+            let sock_filter { code, jt, jf, k } = program[at].clone();
+            at += 1;
+            let mut jump = |is_true| at += usize::from(if is_true { jt } else { jf });
+            match code {
+                // The record of a call: its number, the architecture, then addresses and arguments.
+                0x20 => {
+                    accumulator = match k {
+                        0 => u32::try_from(call).unwrap(),
+                        4 => architecture,
+                        _ => 0,
+                    }
+                }
+                0x54 => accumulator &= k,
+                0x15 => jump(accumulator == k),
+                0x25 => jump(accumulator > k),
+                0x35 => jump(accumulator >= k),
+                JUMP => at += k as usize,
+                RETURN => return k,
+                other => panic!("an instruction {other:#x} that no filter here has"),
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_decided_by_each_of_their_numbers() {
+        let program = program().unwrap();
+        let errno = |error: i32| 0x0005_0000 | error.unsigned_abs();
+        assert_eq!(decide(&program, libc::SYS_read), ALLOW);
+        assert_eq!(decide(&program, libc::SYS_clone), ALLOW);
+        assert_eq!(decide(&program, libc::SYS_mount), errno(libc::EPERM));
+        assert_eq!(decide(&program, libc::SYS_clone3), errno(libc::ENOSYS));
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(decide(&program, libc::SYS_mount | 0x4000_0000), errno(libc::ENOSYS));
+            assert_eq!(decide(&program, libc::SYS_read | 0x4000_0000), errno(libc::ENOSYS));
+        }
+    }
 
     #[test]
     fn the_program_fits_the_kernel_and_allows_in_its_second_half_only() {

@@ -245,7 +245,22 @@ impl Drop for Pending {
 
 /// The error for an answer that does not fit its request.
 pub(crate) fn unexpected(event: &Event) -> MachineError {
-    MachineError::Lost { reason: format!("its guest agent broke the protocol with the answer {event:?}") }
+    // Only its kind: what a guest sent is in no message.
+    let kind = match event {
+        Event::Started => "Started",
+        Event::Output(..) => "Output",
+        Event::Data(..) => "Data",
+        Event::File(..) => "File",
+        Event::Exited(_) => "Exited",
+        Event::Paths(_) => "Paths",
+        Event::Hashed(_) => "Hashed",
+        Event::Taken => "Taken",
+        Event::Done => "Done",
+        Event::Failed(..) => "Failed",
+        Event::Usage(_) => "Usage",
+        Event::Lost(_) => "Lost",
+    };
+    MachineError::Lost { reason: format!("its guest agent broke the protocol with the answer `{kind}`") }
 }
 
 fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
@@ -384,4 +399,17 @@ fn deliver(table: &Mutex<Table>, id: u32, event: Event) -> Result<(), FrameError
         table.entries.remove(&id);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Event, unexpected};
+
+    #[test]
+    fn what_a_guest_sent_is_in_no_error() {
+        let error = unexpected(&Event::Data(0, Bytes::from_static(b"hunter2"))).to_string();
+        assert_eq!(error, "the machine was lost: its guest agent broke the protocol with the answer `Data`");
+    }
 }

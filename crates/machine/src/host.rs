@@ -36,7 +36,7 @@ impl Backend for Host {
         Box::pin(async move {
             let scratch = create_scratch(spec, &LAYOUT)?;
             folders::make(|place| folder_of(scratch.path(), place))?;
-            folders::copy(spec, |place| folder_of(scratch.path(), place)).await?;
+            folders::copy(spec, &scratch, |place| folder_of(scratch.path(), place)).await?;
             let mut command = Command::new(&spec.agent.program);
             command.args(&spec.agent.arguments).env_clear().current_dir("/").stdout(Stdio::null());
             let started = Started::start(command, scratch).await?;
@@ -47,8 +47,9 @@ impl Backend for Host {
     }
 }
 
-pub(crate) fn create_scratch(spec: &MachineSpec, layout: &'static Layout) -> Result<Scratch, BootError> {
+pub(crate) fn create_scratch(spec: &MachineSpec, layout: &'static Layout) -> Result<Arc<Scratch>, BootError> {
     Scratch::create(&spec.scratch, &spec.name, layout)
+        .map(Arc::new)
         .map_err(|source| BootError::Scratch { path: spec.scratch.clone(), source })
 }
 
@@ -67,7 +68,7 @@ fn path_of(spec: &MachineSpec, place: Place, started: &Started) -> String {
     let path = match (place, spec.content(place)) {
         (_, Content::ReadOnly(root)) => root.clone(),
         (Place::Home, Content::Empty) if !spec.caller.home.as_os_str().is_empty() => spec.caller.home.clone(),
-        _ => folder_of(started.scratch.path(), place),
+        _ => folder_of(started.scratch(), place),
     };
     path.to_string_lossy().into_owned()
 }
@@ -77,18 +78,19 @@ fn environment(spec: &MachineSpec) -> Vec<(String, String)> {
     spec.caller.environment.clone()
 }
 
-/// An agent that was started with one end of a socket pair as its descriptor 0.
+/// An agent that was started with one end of a socket pair as its descriptor 0. Where it is dropped before it is stopped, it
+/// ends all the same, and its files go after it.
 #[derive(Debug)]
 pub(crate) struct Started {
     stream: Option<UnixStream>,
-    process: MachineProcess,
     log: Arc<File>,
-    pub(crate) scratch: Scratch,
+    /// Until it is stopped.
+    held: Option<(MachineProcess, Arc<Scratch>)>,
 }
 
 impl Started {
     /// Starts `command`, which is the agent or brings it about, and gives it its stream and a log.
-    pub(crate) async fn start(mut command: Command, scratch: Scratch) -> Result<Self, BootError> {
+    pub(crate) async fn start(mut command: Command, scratch: Arc<Scratch>) -> Result<Self, BootError> {
         let program = PathBuf::from(command.get_program());
         let failed = |source| BootError::Spawn { program: program.clone(), source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
@@ -98,7 +100,12 @@ impl Started {
         command.stdin(OwnedFd::from(theirs)).stderr(log.try_clone().map_err(failed)?);
         let stream = UnixStream::from_std(ours).map_err(failed)?;
         let process = MachineProcess::spawn(command).await.map_err(failed)?;
-        Ok(Self { stream: Some(stream), process, log: Arc::new(log), scratch })
+        Ok(Self { stream: Some(stream), log: Arc::new(log), held: Some((process, scratch)) })
+    }
+
+    fn scratch(&self) -> &Path {
+        let (_, scratch) = self.held.as_ref().expect("a machine that is stopped is not asked any more");
+        scratch.path()
     }
 
     pub(crate) fn stream(&mut self) -> ByteStream {
@@ -112,22 +119,37 @@ impl Started {
 
     /// Ends the machine. Its files are removed once nothing runs in it any more, which only an [`Ending::Unknown`] waits
     /// for; `release` does it, and is told whether the machine ended by itself.
-    pub(crate) async fn stop(self, ending: Ending, release: impl FnOnce(Scratch, bool) + Send + 'static) {
-        let Self { stream, process, scratch, log: _ } = self;
+    pub(crate) async fn stop(mut self, ending: Ending, release: impl FnOnce(Scratch, bool) + Send + 'static) {
         // A stream that is still open would keep the agent waiting.
-        drop(stream);
+        self.stream = None;
+        let (process, scratch) = self.held.take().expect("a machine is stopped once");
         let removal = Removal::start();
         let ended = tokio::task::spawn_blocking(move || {
             // Held until the files are gone, also where this is never run.
             let _removal = removal;
             let by_itself = process.end();
-            release(scratch, by_itself);
+            release(Arc::into_inner(scratch).expect("what shared the folder ended with the boot"), by_itself);
         });
         match ending {
             // Nothing is left but the agent's own exit, and the tidying of the kernel and here, which takes a while.
             Ending::Killed => drop(ended),
             Ending::Unknown => ended.await.expect("removing a machine does not panic"),
         }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.stream = None;
+        let Some((process, scratch)) = self.held.take() else { return };
+        let removal = Removal::start();
+        let end = move || {
+            let _removal = removal;
+            process.end();
+            drop(scratch);
+        };
+        // Without a thread the process still ends with its stream, and a later sweep finds what it leaves.
+        drop(std::thread::Builder::new().name("machine-end".to_owned()).spawn(end));
     }
 }
 

@@ -72,15 +72,19 @@ impl Drop for MachineProcess {
 }
 
 fn end(mut child: Child) -> bool {
-    let mut by_itself = false;
-    if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+    let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+    let ends_in_time = || {
+        let Ok(pidfd) = &pidfd else { return false };
         let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-        let ended = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&deadline));
-        by_itself = matches!(ended, Ok(1));
-        if !by_itself {
-            // It fails only for a process that has ended.
-            let _ = child.kill();
-        }
+        let ended = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&deadline));
+        matches!(ended, Ok(1))
+    };
+    let by_itself = ends_in_time();
+    if !by_itself {
+        // It fails only for a process that has ended. The kernel may keep one for a while that waits for a device.
+        let _ = child.kill();
+        ends_in_time();
     }
-    by_itself && child.wait().is_ok()
+    let is_reaped = matches!(child.try_wait(), Ok(Some(_)));
+    by_itself && is_reaped
 }

@@ -93,7 +93,7 @@ impl Backend for Namespace {
                 .map_err(|source| BootError::Scratch { path: private.clone(), source })?;
             let folder_of = |place| folder_of(&private, place, repository);
             folders::make(folder_of)?;
-            let copying = folders::copy(spec, folder_of);
+            let copying = folders::copy(spec, &scratch, folder_of);
             let tools = tools::find(&spec.caller, project(spec));
             let arguments = arguments::build(spec, &tools, scratch.path());
             let mut command = self.command(&arguments);
@@ -102,8 +102,9 @@ impl Backend for Namespace {
                 seccomp::file()
                     .map_err(|source| BootError::Spawn { program: self.bubblewrap.clone(), source })?,
             );
-            let starting = Started::start(command, scratch);
+            let starting = Started::start(command, Arc::clone(&scratch));
             let ((), started) = futures_util::future::try_join(copying, starting).await?;
+            drop(scratch);
             let environment = arguments::environment(spec, &tools);
             let repository = repository.to_owned();
             Ok(Box::new(NamespaceMachine { started, environment, repository }) as Box<dyn Booted>)

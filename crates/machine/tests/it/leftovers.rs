@@ -2,8 +2,12 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use machine::scratch::{Layout, Scratch, sweep};
+use machine::{Content, Folder, Place};
+
+use crate::fixture::{backends, left, spec};
 
 const LAYOUT: Layout = Layout { name: "test", folders: &[("one", 0o755), ("one/two", 0o1777)] };
 
@@ -29,6 +33,38 @@ fn a_sweep_removes_what_has_no_owner_and_nothing_else() {
     let names: Vec<_> =
         std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["unrelated"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_given_up_while_it_is_made_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("tree");
+    let entries: Vec<PathBuf> = (0..500).map(|number| format!("{number}/file").into()).collect();
+    for entry in &entries {
+        std::fs::create_dir_all(root.join(entry).parent().unwrap()).unwrap();
+        std::fs::write(root.join(entry), "text").unwrap();
+    }
+    for backend in backends() {
+        let mut spec = spec(folder.path());
+        let content = Content::Copy { root: root.clone(), entries: entries.clone() };
+        spec.folders.push(Folder { place: Place::Workspace, content });
+        let copied = || {
+            let machines = std::fs::read_dir(&spec.scratch).into_iter().flatten().flatten();
+            machines.map(|machine| machine.path()).any(|machine| {
+                machine.join("workspace/7").is_dir() || machine.join("home/work/demo/demo/7").is_dir()
+            })
+        };
+        let given_up = async {
+            while !copied() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = machine::Machine::start(&*backend, &spec) => panic!("it is not made so fast"),
+            () = given_up => {}
+        }
+        assert_eq!(left(&spec.scratch), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::error::{CancelError, LeaseError, ReportError, SubmitError, WatchError};
 use crate::labels::Labels;
-use crate::live::{Moment, cost};
+use crate::live::Moment;
 use crate::queue::{Queue, Unserved};
 use crate::submit::{self, Submission};
 use crate::task::{Request, RunTask};
@@ -249,7 +249,7 @@ impl Control {
         let over = || ReportError::LeaseOver(lease.clone());
         let run = self.shared().leases().get(lease).map(|lease| lease.run.clone()).ok_or_else(over)?;
         let handle = self.shared().run(&run).ok_or_else(over)?;
-        let bytes: usize = events.iter().map(|reported| cost(&reported.event)).sum();
+        let bytes: usize = events.iter().map(|reported| reported.event.size()).sum();
         let bytes = u32::try_from(bytes).unwrap_or(ROOM).min(ROOM);
         let room = handle.room.acquire_many_owned(bytes).await.expect("the room is never closed");
         let (reply, answer) = oneshot::channel();

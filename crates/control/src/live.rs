@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use run::decide::{advance, leads_on};
-use run::event::{Event, EventKind, JobEvent, Reported, Timestamp};
+use run::event::{Event, EventKind, Reported, Timestamp};
 use run::id::{JobId, LeaseId, RunId, RunnerId};
 use run::job::JobSpec;
 use run::lease::{Cancel, Lease};
@@ -14,7 +14,7 @@ use run::secrets::secrets_of;
 use run::state::{JobPhase, RunState};
 use run::status::Conclusion;
 use store::{Change, HeldLease};
-use workflow::plan::Plan;
+use workflow::plan::{EvaluationError, Plan};
 
 use crate::error::ReportError;
 use crate::labels::Labels;
@@ -125,8 +125,10 @@ impl LiveRun {
         }
         let secrets = match secrets_of(&self.plan, &self.state, job, secrets) {
             Ok(secrets) => secrets,
-            Err(error) => {
-                self.fail(turn, moment.now, job, error.to_string());
+            Err(EvaluationError { place, message: _ }) => {
+                // An expression that fails quotes what it fails on, which is secret here.
+                let reason = format!("{place}: the secrets of this call cannot be evaluated");
+                self.fail(turn, moment.now, job, reason);
                 self.settle(turn, moment.now);
                 return None;
             }
@@ -358,22 +360,4 @@ fn no_machine(missing: &[String]) -> String {
             format!("no machine here serves the labels {}", labels.join(", "))
         }
     }
-}
-
-/// What an event takes of a run's room, in bytes: its text and a little more.
-pub(crate) fn cost(event: &JobEvent) -> usize {
-    const EVENT: usize = 256;
-    EVENT
-        + match event {
-            JobEvent::Log { text, .. } => text.len(),
-            JobEvent::Summary { markdown, .. } => markdown.len(),
-            JobEvent::Annotation { annotation, .. } => annotation.message.len(),
-            JobEvent::StepFinished { outputs, .. } | JobEvent::Finished { outputs, .. } => {
-                outputs.iter().map(|(name, value)| name.len() + value.len()).sum()
-            }
-            JobEvent::Started { .. }
-            | JobEvent::StepStarted { .. }
-            | JobEvent::GroupStarted { .. }
-            | JobEvent::GroupEnded { .. } => 0,
-        }
 }

@@ -248,6 +248,35 @@ pub enum JobEvent {
     },
 }
 
+impl JobEvent {
+    /// About how much memory it takes, in bytes: its texts and a little more.
+    pub fn size(&self) -> usize {
+        const BESIDE_TEXTS: usize = 256;
+        let pairs = |pairs: &IndexMap<String, String>| -> usize {
+            pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+        };
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = match self {
+            Self::Started { machine } => machine.len(),
+            Self::StepStarted { id, name, .. } => id.len() + name.len(),
+            Self::Log { text, .. } => text.len(),
+            Self::GroupStarted { title, .. } => title.len(),
+            Self::GroupEnded { .. } => 0,
+            Self::Annotation { annotation: Annotation { message, title, file, .. }, .. } => {
+                message.len() + optional(title) + optional(file)
+            }
+            Self::Summary { markdown, .. } => markdown.len(),
+            Self::StepFinished { id, name, outputs, error, .. } => {
+                id.len() + name.len() + pairs(outputs) + optional(error)
+            }
+            Self::Finished { outputs, error, missing_capability, .. } => {
+                pairs(outputs) + optional(error) + optional(missing_capability)
+            }
+        };
+        BESIDE_TEXTS + texts
+    }
+}
+
 /// The largest text of one [`JobEvent::Log`], in bytes.
 pub const MAX_LOG_TEXT: usize = 256 * 1024;
 

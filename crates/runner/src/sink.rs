@@ -26,9 +26,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// So many bytes of events are reported without a pause.
 const MUCH: u32 = 64 * 1024;
 
-/// What an event costs beside its text, in bytes.
-const EVENT_COST: usize = 256;
-
 /// The most events of one report.
 const MAX_BATCH: usize = 1024;
 
@@ -66,7 +63,7 @@ impl Sink {
 
     /// Adds an event behind all that were sent before; waits for room.
     pub(crate) async fn send(&self, event: JobEvent) -> Result<(), SinkFailed> {
-        let cost = u32::try_from(cost(&event)).unwrap_or(u32::MAX).min(MAX_WAITING_BYTES);
+        let cost = u32::try_from(event.size()).unwrap_or(u32::MAX).min(MAX_WAITING_BYTES);
         let Ok(permit) = self.room.acquire_many(cost).await else { return Err(self.failure()) };
         permit.forget();
         let event = Reported { at: now(), event };
@@ -94,20 +91,6 @@ impl Sink {
     fn failure(&self) -> SinkFailed {
         self.failed.borrow().clone().unwrap_or_else(|| SinkFailed("it is not reporting any more".into()))
     }
-}
-
-fn cost(event: &JobEvent) -> usize {
-    let text = match event {
-        JobEvent::Log { text, .. } => text.len(),
-        JobEvent::Annotation { annotation, .. } => annotation.message.len(),
-        JobEvent::Summary { markdown, .. } => markdown.len(),
-        JobEvent::GroupStarted { title, .. } => title.len(),
-        JobEvent::StepFinished { outputs, .. } | JobEvent::Finished { outputs, .. } => {
-            outputs.iter().map(|(name, value)| name.len() + value.len()).sum()
-        }
-        _ => 0,
-    };
-    text + EVENT_COST
 }
 
 /// Milliseconds since 1970, by the clock of this host.

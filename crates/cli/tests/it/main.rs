@@ -5,4 +5,5 @@ mod command;
 mod edges;
 mod ending;
 mod history;
+mod secrets;
 mod usage;

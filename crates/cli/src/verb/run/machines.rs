@@ -10,7 +10,7 @@ use run::id::RunnerId;
 use runner::options::{ActionSources, Options, Platform};
 use runner::workspace::WorkingTree;
 
-use super::args::{MachineChoice, NetworkChoice, RunArgs};
+use super::args::{MachineChoice, NetworkChoice, RunArgs, SecretSource};
 use crate::failure::{Exit, Failure};
 use crate::state::StateFolder;
 use crate::{GUEST_AGENT, output};
@@ -100,7 +100,7 @@ impl Machines {
             platforms,
             tree,
             actions,
-            caller: caller(),
+            caller: caller(&args.secret),
             network: match args.network {
                 NetworkChoice::Full => Network::Full,
                 NetworkChoice::None => Network::None,
@@ -146,14 +146,19 @@ fn absolute(folder: &std::path::Path) -> Result<PathBuf, Failure> {
     })
 }
 
-fn caller() -> Caller {
+/// Whoever calls, without the variables that secrets come from: steps get those through the `secrets` context alone.
+fn caller(secrets: &[SecretSource]) -> Caller {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
+    let is_secret = |variable: &str| {
+        secrets.iter().any(|source| matches!(source, SecretSource::Environment(name) if name == variable))
+    };
+    let environment = std::env::vars_os().filter_map(text).filter(|(name, _)| !is_secret(name));
     Caller {
         home: std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default(),
         path: search_path(),
-        environment: std::env::vars_os().filter_map(text).collect(),
+        environment: environment.collect(),
     }
 }
 

@@ -130,6 +130,8 @@ async fn drive(
         Watch { runs: runs.len(), events, screen, signals: &mut signals, cancel_after: args.cancel_after };
     let watching = watch::watch(watch, |cancel, reason| cancel_all(&control, &runs, cancel, reason));
     let ended = tokio::select! {
+        // A failure to keep something also ends the runner, which knows less of it.
+        biased;
         ended = watching => ended,
         Some(failure) = failed.recv() => return Err(failure),
         // It has no reason to end before the runs do, but that it cannot go on.

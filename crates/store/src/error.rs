@@ -106,6 +106,20 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// The tables lack a column, or want one, that this program does not know.
+    #[error(
+        "cannot {operation} in `{path}`: its tables are not those of this firedog; use another state folder, or move \
+         the file away"
+    )]
+    Tables {
+        /// What was being done.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: sqlx::Error,
+    },
     /// An event cannot be written as JSON.
     #[error("cannot encode event {sequence} of run `{run}`")]
     Encode {
@@ -130,27 +144,35 @@ pub enum StoreError {
     },
 }
 
-/// Primary result codes of SQLite, <https://www.sqlite.org/rescode.html>.
+/// Result codes of SQLite, <https://www.sqlite.org/rescode.html>: primary ones, and two that tell constraints apart.
 mod code {
+    pub(super) const ERROR: i32 = 1;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
     pub(super) const READONLY: i32 = 8;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
-    pub(super) const CONSTRAINT: i32 = 19;
     pub(super) const NOT_A_DATABASE: i32 = 26;
+    pub(super) const PRIMARY_KEY: i32 = 1555;
+    pub(super) const UNIQUE: i32 = 2067;
+    pub(super) const NOT_NULL: i32 = 1299;
 }
 
 impl StoreError {
     /// The error for what SQLite says of `operation`.
     pub(crate) fn of(operation: &'static str, path: &Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
-        match primary_code(&source) {
+        let code = extended_code(&source);
+        match code.map(|code| code & 0xff) {
             Some(code::BUSY | code::LOCKED) => Self::Busy { operation, path, source },
             Some(code::READONLY | code::CANTOPEN) => Self::ReadOnly { operation, path, source },
             Some(code::FULL) => Self::Full { operation, path, source },
-            Some(code::CONSTRAINT) => Self::Twice { operation, path, source },
+            _ if matches!(code, Some(code::PRIMARY_KEY | code::UNIQUE)) => {
+                Self::Twice { operation, path, source }
+            }
+            _ if code == Some(code::NOT_NULL) => Self::Tables { operation, path, source },
+            Some(code::ERROR) if is_about_tables(&source) => Self::Tables { operation, path, source },
             Some(code::CORRUPT | code::NOT_A_DATABASE) => {
                 Self::Corrupt { operation, path, source: Box::new(source) }
             }
@@ -165,10 +187,18 @@ impl StoreError {
     }
 }
 
-/// The primary code: the low byte of SQLite's extended one.
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
+/// SQLite's extended code, whose low byte is the primary one.
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
     let sqlx::Error::Database(database) = error else { return None };
-    database.code()?.parse::<i32>().ok().map(|code| code & 0xff)
+    database.code()?.parse().ok()
+}
+
+/// SQLite has no code of its own for a statement that names what is not there.
+fn is_about_tables(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else { return false };
+    ["no such table", "no such column", "no column named"]
+        .iter()
+        .any(|words| database.message().contains(words))
 }
 
 fn is_decoding(error: &sqlx::Error) -> bool {

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use store::{Store, StoreError};
+use store::{Change, Store, StoreError};
 
-use crate::world::{Place, all_events, create, keep, log, write};
+use crate::world::{Place, all_events, create, keep, log, new_run, write};
 
 async fn refused(path: &Path) -> StoreError {
     Store::open(path).await.expect_err("the path is refused")
@@ -77,6 +77,27 @@ async fn refuses_a_newer_database_and_names_both_versions() {
     let error = refused(&place.path).await;
     assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error:?}");
     assert!(error.to_string().contains("version 99") && error.to_string().contains("up to 1"), "{error}");
+}
+
+/// What writing a run says after the tables were changed by somebody else.
+async fn check_changed(statement: &'static str) {
+    let place = Place::new();
+    let store = place.open().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&place.path);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    let run = "r".into();
+    let write = write(&run, 0, vec![], vec![Change::Create(new_run(b"plan"))]);
+    let error = store.commit(&[write]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Tables { .. }), "{statement} {error:?}");
+    assert!(error.to_string().contains("use another state folder"), "{error}");
+}
+
+#[tokio::test]
+async fn tables_of_another_make_are_told_from_damage_and_repetition() {
+    check_changed("ALTER TABLE plans RENAME COLUMN body TO text").await;
+    check_changed("DROP TABLE plans").await;
+    check_changed("DROP TABLE plans; CREATE TABLE plans (run TEXT, body BLOB, extra TEXT NOT NULL)").await;
 }
 
 #[tokio::test]

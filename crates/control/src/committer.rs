@@ -19,8 +19,10 @@ pub(crate) struct Committer {
 #[derive(Debug)]
 struct Request {
     write: RunWrite,
-    reply: oneshot::Sender<Result<Outcome, Arc<StoreError>>>,
+    reply: oneshot::Sender<Answer>,
 }
+
+type Answer = Result<Outcome, Arc<StoreError>>;
 
 impl Committer {
     pub(crate) fn start(store: Store) -> Self {
@@ -30,7 +32,7 @@ impl Committer {
     }
 
     /// Returns when the write is kept, or will never be.
-    pub(crate) async fn commit(&self, write: RunWrite) -> Result<Outcome, Arc<StoreError>> {
+    pub(crate) async fn commit(&self, write: RunWrite) -> Answer {
         let (reply, answer) = oneshot::channel();
         let sent = self.requests.send(Request { write, reply }).await;
         sent.expect("the committer runs as long as somebody has a way to it");
@@ -44,18 +46,40 @@ async fn write(store: Store, mut waiting: mpsc::Receiver<Request>) {
         let (writes, replies): (Vec<_>, Vec<_>) =
             requests.drain(..).map(|request| (request.write, request.reply)).unzip();
         match store.commit(&writes).await {
-            Ok(outcomes) => {
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                    // Whoever does not wait any more does not want to know.
-                    reply.send(Ok(outcome)).ok();
+            Ok(outcomes) => answer(replies, outcomes.into_iter().map(Ok)),
+            // It is the fault of one of them, which the others do not pay for.
+            Err(error) if writes.len() > 1 && !concerns_all(&error) => {
+                for (write, reply) in writes.into_iter().zip(replies) {
+                    let alone = store.commit(&[write]).await.map(|outcomes| outcomes[0]);
+                    answer([reply], [alone.map_err(Arc::new)]);
                 }
             }
             Err(error) => {
                 let error = Arc::new(error);
-                for reply in replies {
-                    reply.send(Err(error.clone())).ok();
-                }
+                answer(replies, std::iter::repeat_with(|| Err(Arc::clone(&error))));
             }
         }
+    }
+}
+
+/// Whether every write to the database fails for the same reason.
+fn concerns_all(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Tables { .. }
+    )
+}
+
+fn answer(
+    replies: impl IntoIterator<Item = oneshot::Sender<Answer>>,
+    answers: impl IntoIterator<Item = Answer>,
+) {
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        // Whoever does not wait any more does not want to know.
+        reply.send(answer).ok();
     }
 }

@@ -47,6 +47,30 @@ async fn a_run_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_run_that_cannot_be_kept_does_not_hinder_others() {
+    let world = World::new().await;
+    let mut leases = Vec::new();
+    for _ in 0..12 {
+        let run = world.submit(&job("a", &[])).await;
+        leases.push((run, world.lease().await.id));
+    }
+    let broken = &leases[6].0;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.path());
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let statement = format!(
+        "CREATE TRIGGER broken BEFORE INSERT ON events WHEN NEW.run = '{broken}' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    // They queue up behind the first, and are written together.
+    let reports = leases.iter().map(|(_, lease)| world.control.report(lease, 0, vec![log("1\n")]));
+    let reports = futures_util::future::join_all(reports).await;
+    for ((run, _), report) in leases.iter().zip(reports) {
+        assert_eq!(report.is_ok(), run != broken, "{report:?}");
+        assert_eq!(text(&world.events(run).await), if run == broken { "" } else { "1\n" });
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_be_kept_is_not_made() {
     let world = World::new().await;
     set_broken(&world, true).await;

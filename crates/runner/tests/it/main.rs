@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         steps::missing_shells_and_folders_are_named,
         steps::defaults_and_conditions,
         steps::secrets_never_show,
+        steps::secrets_never_show_in_what_is_no_line,
         steps::commands_have_effects,
         steps::matchers_last_for_the_job,
         steps::broken_command_files_fail_the_step,

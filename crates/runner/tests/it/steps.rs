@@ -180,6 +180,41 @@ pub(crate) fn secrets_never_show() {
     });
 }
 
+pub(crate) fn secrets_never_show_in_what_is_no_line() {
+    let job = job("
+        env: { P: '${{ secrets.PASSWORD }}' }
+        outputs: { o: '${{ steps.a.outputs.o }}', x: '${{ steps.a.outputs.x }}' }
+        steps:
+          - id: a
+            run: |
+              echo \"::group::title $P\"
+              echo \"::endgroup::\"
+              echo \"::notice file=$P.c::\"
+              echo \"::debug::$P\"
+              echo \"::echo::on\"
+              echo \"::save-state name=$P::$P\"
+              printf 'o<<E\\n%s\\nE\\nx=1\\n%s=2\\n' \"$P\" \"$P\" >> $GITHUB_OUTPUT
+              echo \"no pair $P\" >> $GITHUB_ENV
+          - run: echo not reached
+            working-directory: ${{ secrets.PASSWORD }}
+            if: always()
+          - run: echo \"::add-matcher::$P\"; echo \"::stop-commands::$P\"
+            if: always()
+          - uses: ./nowhere
+            with: { input: '${{ secrets.PASSWORD }}' }
+            if: always() && format(env.P, 1)
+          - run: echo ${{ fromJSON(secrets.PASSWORD) }}
+            if: always()
+        ");
+    job.secret("PASSWORD", "hunter2{7}").secret("ACTIONS_STEP_DEBUG", "true").check(|ended| {
+        let all = format!("{:?}", ended.events);
+        assert!(!all.contains("hunter2"), "{all}");
+        assert!(all.contains("title ***") && all.contains("no pair ***"), "{all}");
+        assert_eq!((ended.output("o"), ended.output("x")), (None, Some("1")));
+        assert_eq!(ended.conclusion(), Conclusion::Failure);
+    });
+}
+
 pub(crate) fn commands_have_effects() {
     let job = steps(
         r#"

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use workflow::lint::{ActionResolution, ResolveAction};
+use workflow::read::{ReadOptions, Strictness, parse_action};
 use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
 
@@ -133,6 +135,30 @@ impl ResolveWorkflow for CalledWorkflows<'_> {
             Ok(bytes) => Resolution::Found(SourceFile::from_bytes(name, &bytes)),
             Err(_) => Resolution::Missing,
         }
+    }
+}
+
+/// Finds the actions of the repository in its folder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalActions<'a> {
+    /// ROOT.
+    pub(crate) root: &'a Path,
+}
+
+impl ResolveAction for LocalActions<'_> {
+    fn resolve(&self, uses: &str) -> ActionResolution {
+        let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
+        let folder = self.root.join(folder);
+        for name in ["action.yml", "action.yaml"] {
+            let Ok(file) = read_source(&folder.join(name)) else { continue };
+            let options = ReadOptions { strictness: Strictness::Runner, ..ReadOptions::default() };
+            return match parse_action(&file, &options).value {
+                Some(action) => ActionResolution::Found(Box::new(action)),
+                None => ActionResolution::Unknown,
+            };
+        }
+        let is_image = folder.join("Dockerfile").is_file();
+        if is_image { ActionResolution::Unknown } else { ActionResolution::Missing }
     }
 }
 

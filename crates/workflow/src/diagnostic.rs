@@ -27,6 +27,24 @@ pub struct Label {
     pub message: String,
 }
 
+/// One change of a file's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced; empty to insert.
+    pub span: Span,
+    /// What takes its place.
+    pub text: String,
+}
+
+/// A change that does away with a finding and keeps what the file means otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What it does, as an imperative: "quote the version".
+    pub title: String,
+    /// The changes, in the order of the file; they do not overlap.
+    pub edits: Vec<Edit>,
+}
+
 /// One finding in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -48,6 +66,8 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// The way out, where one is known.
     pub help: Option<String>,
+    /// The one safe change that makes it good, where there is one.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -71,6 +91,7 @@ impl Diagnostic {
             column: position.column,
             labels: Vec::new(),
             help: None,
+            fix: None,
         }
     }
 
@@ -84,6 +105,13 @@ impl Diagnostic {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same finding with the change that makes it good.
+    #[must_use]
+    pub fn with_fix(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Self {
+        self.fix = Some(Fix { title: title.into(), edits });
         self
     }
 

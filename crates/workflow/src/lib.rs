@@ -6,6 +6,7 @@
 //! 2. [`yaml`]: text to a tree of nodes with spans, duplicate keys refused, aliases expanded within a budget.
 //! 3. [`read`]: node tree to [`template`] tokens, checked against the [`schema`], then to the [`model`].
 //!    [`permissions`] and [`resolve`] are what called workflows are held against and found by.
+//!    [`lint`] says what a careful reviewer would, by the [`rule`]s.
 //! 4. [`expr`]: the expression language.
 //! 5. [`event`], [`trigger`], [`filter`]: whether an event triggers a workflow.
 //! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
@@ -18,12 +19,14 @@ pub mod event;
 pub mod expr;
 pub mod filter;
 pub mod inputs;
+pub mod lint;
 pub mod matrix;
 pub mod model;
 pub mod permissions;
 pub mod plan;
 pub mod read;
 pub mod resolve;
+pub mod rule;
 mod schema;
 pub mod source;
 pub mod template;

@@ -4,6 +4,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 use workflow::diagnostic::{Diagnostic, Severity};
+use workflow::rule;
 use workflow::source::{SourceFile, Span};
 
 use super::style::Style;
@@ -26,6 +27,9 @@ pub(crate) fn to_json(diagnostic: &Diagnostic) -> Value {
         "code": diagnostic.code,
         "message": diagnostic.message,
     });
+    if let Some(kind) = rule::find(diagnostic.code).and_then(|rule| rule.actionlint) {
+        object["actionlint_kind"] = json!(kind);
+    }
     if let Some(help) = &diagnostic.help {
         object["help"] = json!(help);
     }

@@ -1,15 +1,18 @@
 //! `firedog check`: what is wrong with workflow and action files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use workflow::diagnostic::{Diagnostic, Severity};
-use workflow::read::{ReadOptions, Strictness, parse, parse_action};
+use workflow::lint::{Settings, check_action, check_workflow};
+use workflow::read::{ReadOptions, Strictness};
 use workflow::source::SourceFile;
 
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files::LocalActions;
 use crate::reading::ReadingArgs;
 use crate::render::diagnostic;
 use crate::{files, output};
@@ -31,13 +34,15 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let resolver = args.reading.called_workflows();
     let options = args.reading.options(&resolver, Strictness::Author);
+    let (levels, actions) = (HashMap::new(), LocalActions { root: args.reading.root() });
+    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &actions };
     let mut all = Vec::new();
     let files = match args.files.as_slice() {
         [] => files::workflows_of(args.reading.root())?,
         named => named.iter().map(|path| files::read_source(path)).collect::<Result<Vec<_>, _>>()?,
     };
     for file in &files {
-        let found = check(file, &options);
+        let found = check(file, &options, &settings);
         if args.format == AnswerFormat::Text {
             for finding in &found {
                 output::to_stderr(&format!("{}\n", diagnostic::to_text(finding, file, config.stderr)));
@@ -55,11 +60,11 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     Ok(if refused { Exit::Negative } else { Exit::Success })
 }
 
-fn check(file: &SourceFile, options: &ReadOptions<'_>) -> Vec<Diagnostic> {
+fn check(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Vec<Diagnostic> {
     if is_action(Path::new(&**file.name())) {
-        parse_action(file, options).diagnostics
+        check_action(file, options, settings).diagnostics
     } else {
-        parse(file, options).diagnostics
+        check_workflow(file, options, settings).diagnostics
     }
 }
 

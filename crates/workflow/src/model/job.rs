@@ -18,6 +18,9 @@ pub struct Job {
     pub needs: Vec<Spanned<String>>,
     /// `if`, completed to a condition that has a status function.
     pub condition: Expr,
+    /// `if` as it is written.
+    #[serde(skip)]
+    pub written_condition: Option<Token>,
     /// `strategy`.
     pub strategy: Option<Token>,
     /// `permissions`.
@@ -77,6 +80,9 @@ pub struct Step {
     pub name: Option<Token>,
     /// `if`, completed to a condition that has a status function.
     pub condition: Expr,
+    /// `if` as it is written.
+    #[serde(skip)]
+    pub written_condition: Option<Token>,
     /// `env`.
     pub env: Option<Token>,
     /// `continue-on-error`.

@@ -57,6 +57,7 @@ fn read(
         name: part("name").filter(|name| name.as_str() != Some("")),
         needs: job.entry("needs").map(|entry| texts_of(&entry.value)).unwrap_or_default(),
         condition,
+        written_condition: part("if"),
         strategy: part("strategy"),
         permissions: part("permissions"),
         concurrency: part("concurrency"),

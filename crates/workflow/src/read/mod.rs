@@ -11,6 +11,7 @@ mod job;
 mod needs;
 mod options;
 mod report;
+mod rules;
 mod step;
 mod strategy;
 mod suggest;
@@ -29,6 +30,8 @@ use report::Report;
 use template::TemplateReader;
 
 pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, ReadOptions, Strictness};
+pub(crate) use report::MAX_DIAGNOSTICS;
+pub(crate) use rules::RULES;
 
 /// Reads a workflow file and the workflows that it calls, as far as they can be found. Never fails: the value is as much
 /// of the model as could be read, which may be run only when there is no error.

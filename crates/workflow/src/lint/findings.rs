@@ -1,0 +1,77 @@
+//! Collects what the rules find in one file.
+
+use super::Settings;
+use crate::diagnostic::Diagnostic;
+use crate::read::MAX_DIAGNOSTICS;
+use crate::rule::Rule;
+use crate::source::{SourceFile, Span};
+
+/// The findings so far: those of reading, then those of the rules.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    file: &'a SourceFile,
+    settings: &'a Settings<'a>,
+    rule: Option<&'static Rule>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(file: &'a SourceFile, settings: &'a Settings<'a>, read: Vec<Diagnostic>) -> Self {
+        Self { file, settings, rule: None, diagnostics: read }
+    }
+
+    /// Makes `rule` the one whose findings follow.
+    pub(crate) fn of(&mut self, rule: &'static Rule) -> &mut Self {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &'a SourceFile {
+        self.file
+    }
+
+    /// What the repository says about the rules.
+    #[must_use]
+    pub fn settings(&self) -> &'a Settings<'a> {
+        self.settings
+    }
+
+    /// A finding of the rule that is being checked, to be completed and added with [`Findings::push`].
+    ///
+    /// # Panics
+    /// Outside of a [`Check`](super::Check).
+    #[must_use]
+    pub fn describe(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        let rule = self.rule.expect("findings are described by the check of a rule");
+        Diagnostic::new(rule.code, rule.severity, self.file, Some(span), message)
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Describes a finding and adds it.
+    pub fn add(&mut self, span: Span, message: impl Into<String>) {
+        self.push(self.describe(span, message));
+    }
+
+    /// Whether an error of reading touches the place: what stands there may not be what its author means.
+    #[must_use]
+    pub fn has_errors_in(&self, span: Span) -> bool {
+        self.diagnostics.iter().filter(|finding| finding.is_error()).any(|finding| {
+            finding.primary.is_some_and(|inner| span.start <= inner.start && inner.end <= span.end)
+        })
+    }
+
+    /// All findings, in the order of the file.
+    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.diagnostics;
+        diagnostics.sort_by_key(|finding| finding.primary.map_or(0, |span| span.start));
+        diagnostics
+    }
+}

@@ -1,0 +1,77 @@
+//! What a careful reviewer would say of a file that GitHub takes: one file a rule in [`rules`], found through [`RULES`].
+//!
+//! A rule is a static [`Rule`] with a [`Check`], whose methods are called for each part of a file. Beside it lies its
+//! page, `NAME.md`: why it matters, then examples. A block ```` ```yaml ```` is a file (its path after the word `yaml`, a
+//! workflow without one); several before a block ```` ```findings ```` are one repository. That block has the findings
+//! of the rule, `LINE:COLUMN part of the message` each, with `FILE:` before it where there are several files; an
+//! example without such a block must have none. Where the rule has a fix, a block ```` ```fixed ```` is the first file
+//! afterwards. The tests of this module run all pages.
+//!
+//! Invariants: rules are pure; a rule finds nothing in what could not be read; no rule but those of reading has the
+//! severity error.
+
+mod findings;
+mod ignore;
+mod rules;
+mod settings;
+mod unit;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostic::{Diagnostic, Parsed};
+use crate::model::{Action, Workflow};
+use crate::read::{self, ReadOptions};
+use crate::source::SourceFile;
+
+pub use findings::Findings;
+pub(crate) use rules::RULES;
+pub use settings::{ActionResolution, Level, ResolveAction, Settings};
+pub use unit::{ActionUnit, ExpressionSite, JobUnit, Script, StepOwner, StepUnit, WorkflowUnit};
+pub use walk::scripts;
+
+/// Looks for one kind of finding. Each method is called for each part of its kind, in the order of the file.
+pub trait Check: Sync {
+    /// A whole workflow.
+    fn workflow(&self, _unit: WorkflowUnit<'_>, _findings: &mut Findings<'_>) {}
+    /// A job.
+    fn job(&self, _unit: JobUnit<'_>, _findings: &mut Findings<'_>) {}
+    /// A step of a job or of a composite action.
+    fn step(&self, _unit: StepUnit<'_>, _findings: &mut Findings<'_>) {}
+    /// The metadata of an action.
+    fn action(&self, _unit: ActionUnit<'_>, _findings: &mut Findings<'_>) {}
+    /// An expression anywhere in a file.
+    fn expression(&self, _site: ExpressionSite<'_>, _findings: &mut Findings<'_>) {}
+}
+
+/// Reads a workflow and says all that there is to say of it, in the order of the file: what GitHub refuses and what the
+/// rules find, after the settings and the file's own comments.
+#[must_use]
+pub fn check_workflow(
+    file: &SourceFile,
+    options: &ReadOptions<'_>,
+    settings: &Settings<'_>,
+) -> Parsed<Workflow> {
+    let Parsed { value, diagnostics } = read::parse(file, options);
+    let mut findings = Findings::new(file, settings, diagnostics);
+    if let Some(workflow) = &value {
+        walk::workflow(WorkflowUnit { file, workflow, settings }, &mut findings);
+    }
+    Parsed { value, diagnostics: finish(file, findings, settings) }
+}
+
+/// Reads the metadata of an action and says all that there is to say of it, like [`check_workflow`].
+#[must_use]
+pub fn check_action(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Parsed<Action> {
+    let Parsed { value, diagnostics } = read::parse_action(file, options);
+    let mut findings = Findings::new(file, settings, diagnostics);
+    if let Some(action) = &value {
+        walk::action(ActionUnit { file, action, settings }, &mut findings);
+    }
+    Parsed { value, diagnostics: finish(file, findings, settings) }
+}
+
+fn finish(file: &SourceFile, findings: Findings<'_>, settings: &Settings<'_>) -> Vec<Diagnostic> {
+    ignore::apply(file, settings.apply(findings.into_diagnostics()))
+}

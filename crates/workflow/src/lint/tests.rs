@@ -1,0 +1,189 @@
+//! Runs the examples of all pages.
+
+use std::collections::HashMap;
+
+use super::{ActionResolution, Findings, ResolveAction, Settings, check_action, check_workflow};
+use crate::diagnostic::{Diagnostic, Edit};
+use crate::model::Action;
+use crate::read::{ReadOptions, parse_action};
+use crate::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
+use crate::rule::{self, Rule};
+use crate::source::SourceFile;
+
+/// A repository of an example: paths and texts.
+struct Repository(Vec<(String, String)>);
+
+impl Repository {
+    fn file(&self, path: &str) -> Option<SourceFile> {
+        let (name, text) = self.0.iter().find(|(name, _)| name == path)?;
+        Some(SourceFile::new(name.as_str(), text.as_str()))
+    }
+
+    fn action(&self, folder: &str) -> Option<Action> {
+        let file = self.file(&format!("{folder}/action.yml"))?;
+        parse_action(&file, &ReadOptions::default()).value
+    }
+}
+
+impl ResolveWorkflow for Repository {
+    fn resolve(&self, reference: &WorkflowReference) -> Resolution {
+        match self.file(&reference.path) {
+            Some(file) if reference.repository.is_none() => Resolution::Found(file),
+            _ => Resolution::Unknown,
+        }
+    }
+}
+
+impl ResolveAction for Repository {
+    fn resolve(&self, uses: &str) -> ActionResolution {
+        match uses.strip_prefix("./").map(|folder| self.action(folder)) {
+            Some(Some(action)) => ActionResolution::Found(Box::new(action)),
+            Some(None) => ActionResolution::Missing,
+            None => ActionResolution::Unknown,
+        }
+    }
+}
+
+/// An example of a page.
+#[derive(Default)]
+struct Example {
+    files: Vec<(String, String)>,
+    findings: Vec<String>,
+    fixed: Option<String>,
+}
+
+/// The examples of a page, in its order.
+fn examples(page: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let mut lines = page.lines();
+    let mut complete = true;
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```").filter(|info| !info.is_empty()) else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let mut words = info.split(' ');
+        match words.next() {
+            Some("yaml") => {
+                let path = words.next();
+                // A file without a path begins an example, as does one behind findings.
+                if complete || path.is_none() {
+                    examples.push(Example::default());
+                }
+                complete = false;
+                let path = path.unwrap_or(".github/workflows/example.yml").to_owned();
+                let example = examples.last_mut().expect("an example was begun");
+                example.files.push((path, body.join("\n") + "\n"));
+            }
+            Some("findings") => {
+                complete = true;
+                let example = examples.last_mut().expect("findings follow a file");
+                example.findings = body.iter().map(|line| (*line).to_owned()).collect();
+            }
+            Some("fixed") => {
+                let example = examples.last_mut().expect("a fixed file follows an example");
+                example.fixed = Some(body.join("\n") + "\n");
+            }
+            _ => {}
+        }
+    }
+    examples
+}
+
+fn is_action(path: &str) -> bool {
+    path.ends_with("action.yml")
+}
+
+/// The findings of all files of a repository.
+fn check(repository: &Repository) -> Vec<(SourceFile, Vec<Diagnostic>)> {
+    let levels = HashMap::new();
+    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: repository };
+    let options = ReadOptions { resolver: repository, ..ReadOptions::default() };
+    let files = repository.0.iter().map(|(name, text)| SourceFile::new(name.as_str(), text.as_str()));
+    files
+        .map(|file| {
+            let found = match is_action(file.name()) {
+                true => check_action(&file, &options, &settings).diagnostics,
+                false => check_workflow(&file, &options, &settings).diagnostics,
+            };
+            (file, found)
+        })
+        .collect()
+}
+
+fn check_example(rule: &Rule, number: usize, example: Example) {
+    let place = format!("{} example {number}", rule.code);
+    let several = example.files.len() > 1;
+    let repository = Repository(example.files);
+    let checked = check(&repository);
+    let mut found = Vec::new();
+    for (file, diagnostics) in &checked {
+        for finding in diagnostics.iter().filter(|finding| finding.code == rule.code) {
+            let name = if several { format!("{}:", file.name()) } else { String::new() };
+            found.push(format!("{name}{}:{} {}", finding.line, finding.column, finding.message));
+        }
+    }
+    let fits = |(expected, found): (&String, &String)| {
+        let (at, part) = expected.split_once(' ').unwrap_or((expected, ""));
+        found.starts_with(&format!("{at} ")) && found.contains(part)
+    };
+    assert!(
+        found.len() == example.findings.len() && example.findings.iter().zip(&found).all(fits),
+        "{place}: expected\n{}\nfound\n{}\nall findings: {:#?}",
+        example.findings.join("\n"),
+        found.join("\n"),
+        checked.iter().flat_map(|(_, found)| found).collect::<Vec<_>>(),
+    );
+    if let Some(fixed) = example.fixed {
+        let (file, diagnostics) = &checked[0];
+        let fixes = diagnostics.iter().filter(|finding| finding.code == rule.code);
+        let edits = fixes.filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| fix.edits.clone());
+        assert_eq!(apply(file.text(), edits.collect()), fixed, "{place}");
+    }
+}
+
+fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|edit| edit.span.start);
+    let mut text = text.to_owned();
+    for edit in edits.iter().rev() {
+        text.replace_range(edit.span.start as usize..edit.span.end as usize, &edit.text);
+    }
+    text
+}
+
+#[test]
+fn examples_of_all_pages() {
+    for rule in rule::all() {
+        for (index, example) in examples(rule.page).into_iter().enumerate() {
+            check_example(rule, index + 1, example);
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_the_lints_has_an_example_with_a_finding() {
+    for rule in super::RULES {
+        let shown = examples(rule.page).iter().any(|example| !example.findings.is_empty());
+        assert!(shown, "{} has no example with findings", rule.code);
+    }
+}
+
+#[test]
+fn codes_are_told_apart_and_in_order() {
+    for rules in [crate::read::RULES.iter().collect::<Vec<_>>(), super::RULES.to_vec()] {
+        assert!(rules.is_sorted_by(|left, right| left.code < right.code));
+    }
+    for rule in rule::all() {
+        assert_eq!(rule::all().filter(|other| other.code == rule.code).count(), 1, "{}", rule.code);
+        let severity = rule.severity == crate::diagnostic::Severity::Error;
+        assert_eq!(severity, rule.group == rule::Group::Syntax, "{}: only GitHub refuses files", rule.code);
+    }
+}
+
+#[test]
+#[should_panic(expected = "check of a rule")]
+fn findings_belong_to_rules() {
+    let levels = HashMap::new();
+    let repository = Repository(Vec::new());
+    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &repository };
+    let file = SourceFile::new("f", "");
+    Findings::new(&file, &settings, Vec::new()).add(crate::source::Span::default(), "x");
+}

@@ -1,0 +1,198 @@
+//! Takes the rules through a file.
+
+use super::rules::RULES;
+use super::unit::{ActionUnit, ExpressionSite, JobUnit, Script, StepOwner, StepUnit, WorkflowUnit};
+use super::{Check, Findings};
+use crate::expr::Expr;
+use crate::model::{ActionRuns, CallSecrets, Job, JobKind, Step, StepKind, Steps};
+use crate::rule::Rule;
+use crate::source::Span;
+use crate::template::{Key, Token, TokenKind};
+
+/// Calls the rules for all of a workflow.
+pub(crate) fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    let mut walk = Walk { findings, rules: active(unit.settings) };
+    walk.each(|check, findings| check.workflow(unit, findings));
+    let site = Site { workflow: Some(unit), ..Site::default() };
+    let workflow = unit.workflow;
+    walk.part("run-name", workflow.run_name.as_ref(), site);
+    for trigger in workflow.on.events.values() {
+        trigger.call_inputs.values().for_each(|input| walk.part("default", input.default.as_ref(), site));
+        trigger.call_outputs.values().for_each(|output| walk.part("value", Some(&output.value), site));
+    }
+    walk.part("env", workflow.env.as_ref(), site);
+    walk.part("defaults", workflow.defaults.as_ref(), site);
+    walk.part("concurrency", workflow.concurrency.as_ref(), site);
+    for job in &workflow.jobs {
+        walk.job(JobUnit { workflow: unit, job }, site);
+    }
+}
+
+/// Calls the rules for all of an action.
+pub(crate) fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    let mut walk = Walk { findings, rules: active(unit.settings) };
+    walk.each(|check, findings| check.action(unit, findings));
+    let site = Site { action: Some(unit), ..Site::default() };
+    unit.action.inputs.values().for_each(|input| walk.part("default", input.default.as_ref(), site));
+    unit.action.outputs.values().for_each(|output| walk.part("value", output.value.as_ref(), site));
+    match &unit.action.runs {
+        ActionRuns::Composite { steps } => walk.steps(StepOwner::Action(unit), steps, site),
+        ActionRuns::Docker { args, env, .. } => {
+            args.iter().for_each(|argument| walk.part("args", Some(argument), site));
+            walk.part("env", env.as_ref(), site);
+        }
+        ActionRuns::Node { .. } | ActionRuns::Plugin { .. } => {}
+    }
+}
+
+/// The scripts of all `run` steps of a workflow.
+#[must_use]
+pub fn scripts<'a>(unit: WorkflowUnit<'a>) -> Vec<Script<'a>> {
+    let mut scripts = Vec::new();
+    for job in &unit.workflow.jobs {
+        let JobKind::Steps(kind) = &job.kind else { continue };
+        let default = [kind.defaults.as_ref(), unit.workflow.defaults.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(shell_of_defaults);
+        let owner = StepOwner::Job(JobUnit { workflow: unit, job }, kind);
+        for (index, step) in kind.steps.iter().enumerate() {
+            let StepKind::Run { run, shell, .. } = &step.kind else { continue };
+            let shell = shell.as_ref().and_then(Token::as_str).or(default);
+            scripts.push(Script { text: run, shell, step: StepUnit { owner, steps: &kind.steps, index } });
+        }
+    }
+    scripts
+}
+
+fn shell_of_defaults(defaults: &Token) -> Option<&str> {
+    defaults.entry("run")?.value.entry("shell")?.value.as_str()
+}
+
+type Active = Vec<(&'static Rule, &'static dyn Check)>;
+
+fn active(settings: &super::Settings<'_>) -> Active {
+    let checked = RULES.iter().filter_map(|rule| Some((*rule, rule.check?)));
+    checked.filter(|(rule, _)| settings.is_on(rule.code)).collect()
+}
+
+/// Where the walk is.
+#[derive(Clone, Copy, Default)]
+struct Site<'a> {
+    workflow: Option<WorkflowUnit<'a>>,
+    job: Option<JobUnit<'a>>,
+    step: Option<StepUnit<'a>>,
+    action: Option<ActionUnit<'a>>,
+}
+
+struct Walk<'w, 'f> {
+    findings: &'w mut Findings<'f>,
+    rules: Active,
+}
+
+impl Walk<'_, '_> {
+    fn each(&mut self, call: impl Fn(&dyn Check, &mut Findings<'_>)) {
+        for (rule, check) in &self.rules {
+            call(*check, self.findings.of(rule));
+        }
+    }
+
+    fn job<'a>(&mut self, unit: JobUnit<'a>, around: Site<'a>) {
+        self.each(|check, findings| check.job(unit, findings));
+        let site = Site { job: Some(unit), ..around };
+        let job: &Job = unit.job;
+        self.part("name", job.name.as_ref(), site);
+        self.condition(&job.condition, job.written_condition.as_ref(), site);
+        self.part("strategy", job.strategy.as_ref(), site);
+        self.part("concurrency", job.concurrency.as_ref(), site);
+        match &job.kind {
+            JobKind::Call(call) => {
+                self.part("with", call.with.as_ref(), site);
+                if let CallSecrets::Map(secrets) = &call.secrets {
+                    self.part("secrets", Some(secrets), site);
+                }
+            }
+            JobKind::Steps(kind) => {
+                self.parts_of_steps(kind, site);
+                self.steps(StepOwner::Job(unit, kind), &kind.steps, site);
+            }
+        }
+    }
+
+    fn parts_of_steps<'a>(&mut self, kind: &'a Steps, site: Site<'a>) {
+        self.part("runs-on", kind.runs_on.as_ref(), site);
+        self.part("env", kind.env.as_ref(), site);
+        self.part("defaults", kind.defaults.as_ref(), site);
+        self.part("outputs", kind.outputs.as_ref(), site);
+        self.part("environment", kind.environment.as_ref(), site);
+        self.part("container", kind.container.as_ref(), site);
+        self.part("services", kind.services.as_ref(), site);
+        self.part("snapshot", kind.snapshot.as_ref(), site);
+        self.part("continue-on-error", kind.continue_on_error.as_ref(), site);
+        self.part("timeout-minutes", kind.timeout_minutes.as_ref(), site);
+        self.part("cancel-timeout-minutes", kind.cancel_timeout_minutes.as_ref(), site);
+    }
+
+    fn steps<'a>(&mut self, owner: StepOwner<'a>, steps: &'a [Step], around: Site<'a>) {
+        for (index, step) in steps.iter().enumerate() {
+            let unit = StepUnit { owner, steps, index };
+            self.each(|check, findings| check.step(unit, findings));
+            let site = Site { step: Some(unit), ..around };
+            self.part("name", step.name.as_ref(), site);
+            self.condition(&step.condition, step.written_condition.as_ref(), site);
+            self.part("env", step.env.as_ref(), site);
+            self.part("continue-on-error", step.continue_on_error.as_ref(), site);
+            self.part("timeout-minutes", step.timeout_minutes.as_ref(), site);
+            match &step.kind {
+                StepKind::Run { run, shell, working_directory } => {
+                    self.part("run", Some(run), site);
+                    self.part("shell", shell.as_ref(), site);
+                    self.part("working-directory", working_directory.as_ref(), site);
+                }
+                StepKind::Uses { with, .. } => self.part("with", with.as_ref(), site),
+                StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => {}
+            }
+        }
+    }
+
+    fn condition<'a>(&mut self, condition: &'a Expr, written: Option<&'a Token>, site: Site<'a>) {
+        if let Some(written) = written {
+            self.expression("if", None, condition, written.span, site);
+        }
+    }
+
+    /// The expressions of a part of the file; the keys on its first level are the names of its entries.
+    fn part<'a>(&mut self, key: &'static str, part: Option<&'a Token>, site: Site<'a>) {
+        if let Some(part) = part {
+            self.tokens(key, None, part, site);
+        }
+    }
+
+    fn tokens<'a>(&mut self, key: &'static str, entry: Option<&'a str>, token: &'a Token, site: Site<'a>) {
+        match &token.kind {
+            TokenKind::Expression(expression) => self.expression(key, entry, expression, token.span, site),
+            TokenKind::Sequence(items) => items.iter().for_each(|item| self.tokens(key, entry, item, site)),
+            TokenKind::Mapping(entries) => {
+                for part in entries {
+                    if let Key::Expression(expression) = &part.key {
+                        self.expression(key, entry, expression, part.key_span, site);
+                    }
+                    self.tokens(key, entry.or(part.name()), &part.value, site);
+                }
+            }
+            TokenKind::Null | TokenKind::Bool(_) | TokenKind::Number(_) | TokenKind::String(_) => {}
+        }
+    }
+
+    fn expression<'a>(
+        &mut self,
+        key: &'static str,
+        entry: Option<&'a str>,
+        expression: &'a Expr,
+        span: Span,
+        Site { workflow, job, step, action }: Site<'a>,
+    ) {
+        let site = ExpressionSite { expression, span, key, entry, workflow, job, step, action };
+        self.each(|check, findings| check.expression(site, findings));
+    }
+}

@@ -10,6 +10,7 @@ mod files;
 mod history;
 mod output;
 mod owner;
+mod parallel;
 mod reading;
 mod render;
 mod repository;

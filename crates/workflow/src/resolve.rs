@@ -193,7 +193,7 @@ pub enum Resolution {
 }
 
 /// Finds the text of called workflows.
-pub trait ResolveWorkflow {
+pub trait ResolveWorkflow: Sync {
     /// The workflow at a reference.
     fn resolve(&self, reference: &WorkflowReference) -> Resolution;
 }

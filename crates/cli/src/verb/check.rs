@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::LocalActions;
 use crate::reading::ReadingArgs;
 use crate::render::diagnostic;
-use crate::{files, output};
+use crate::{files, output, parallel};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -36,20 +36,24 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let options = args.reading.options(&resolver, Strictness::Author);
     let (levels, actions) = (HashMap::new(), LocalActions { root: args.reading.root() });
     let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &actions };
-    let mut all = Vec::new();
     let files = match args.files.as_slice() {
         [] => files::workflows_of(args.reading.root())?,
         named => named.iter().map(|path| files::read_source(path)).collect::<Result<Vec<_>, _>>()?,
     };
-    for file in &files {
+    let mut all = Vec::new();
+    let work = |file: &SourceFile| {
         let found = check(file, &options, &settings);
-        if args.format == AnswerFormat::Text {
-            for finding in &found {
-                output::to_stderr(&format!("{}\n", diagnostic::to_text(finding, file, config.stderr)));
-            }
-        }
+        let text = |finding| format!("{}\n", diagnostic::to_text(finding, file, config.stderr));
+        let texts: Vec<String> = match args.format {
+            AnswerFormat::Text => found.iter().map(text).collect(),
+            AnswerFormat::Json => Vec::new(),
+        };
+        (found, texts)
+    };
+    parallel::in_order(&files, work, |(found, texts)| {
+        texts.iter().for_each(|text| output::to_stderr(text));
         all.extend(found);
-    }
+    });
     if args.format == AnswerFormat::Json {
         let diagnostics: Vec<_> = all.iter().map(diagnostic::to_json).collect();
         output::json_to_stdout(&json!({ "diagnostics": diagnostics }))?;

@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Plan(verb::plan::PlanArgs),
     /// Find mistakes in workflows and actions
     Check(verb::check::CheckArgs),
+    /// Answer an editor over the Language Server Protocol
+    Lsp(verb::lsp::LspArgs),
     /// List the runs of this machine, the newest first
     Runs(verb::runs::RunsArgs),
     /// Show a run's jobs, steps and annotations

@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod expr;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod lsp;
 pub(crate) mod parse;
 pub(crate) mod plan;
 pub(crate) mod run;
@@ -32,5 +33,6 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Doctor(args) => doctor::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
         Verb::Expr(args) => expr::run(&args),
+        Verb::Lsp(args) => lsp::run(&args),
     }
 }

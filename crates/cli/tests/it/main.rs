@@ -3,7 +3,9 @@
 mod bad_input;
 mod command;
 mod edges;
+mod editor;
 mod ending;
 mod history;
+mod language_server;
 mod secrets;
 mod usage;

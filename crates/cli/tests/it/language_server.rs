@@ -1,0 +1,166 @@
+//! `firedog lsp`, as an editor speaks with it.
+
+use serde_json::{Value, json};
+
+use crate::command::Place;
+use crate::editor::Editor;
+
+const NAME: &str = ".github/workflows/ci.yml";
+const GOOD: &str = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: make\n";
+
+fn place() -> Place {
+    Place::with(&[(NAME, GOOD)])
+}
+
+/// What stands at a finding's range, in UTF-16.
+fn marked(text: &str, finding: &Value) -> String {
+    let place = |end: &str| {
+        let number = |key: &str| finding["range"][end][key].as_u64().expect("a number") as usize;
+        (number("line"), number("character"))
+    };
+    let (start, end) = (place("start"), place("end"));
+    assert_eq!(start.0, end.0, "{finding}");
+    let line: Vec<u16> = text.lines().nth(start.0).expect("a line").encode_utf16().collect();
+    String::from_utf16(&line[start.1..end.1]).expect("no character is cut")
+}
+
+#[test]
+fn mistakes_are_told_while_they_are_typed() {
+    let (mut editor, capabilities) = Editor::initialized(&place(), &["utf-16"]);
+    assert_eq!(capabilities["positionEncoding"], "utf-16");
+    assert_eq!(capabilities["textDocumentSync"]["change"], 2);
+    editor.open(NAME, GOOD);
+    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
+    editor.change(NAME, 2, [5, 8, 5, 11], "rum: echo 😀 # ");
+    let found = editor.diagnostics(NAME, 2);
+    let unknown =
+        found.iter().find(|finding| finding["code"] == "unexpected-key").expect("the key is unknown");
+    assert_eq!(unknown["severity"], 1);
+    assert_eq!(unknown["source"], "firedog");
+    assert!(unknown["message"].as_str().expect("text").contains("did you mean `run`?"), "{unknown}");
+    let changed = GOOD.replace("run: make", "rum: echo 😀 # : make");
+    assert_eq!(marked(&changed, unknown), "rum");
+    editor.change(NAME, 3, [5, 8, 5, 11], "run");
+    assert_eq!(editor.diagnostics(NAME, 3), Vec::<Value>::new());
+    editor.request("shutdown", Value::Null);
+    editor.notify("exit", Value::Null);
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn columns_are_counted_in_what_was_agreed_on() {
+    let text = GOOD.replace("run: make", "{run: '😀', rum: x}");
+    for (offered, agreed, column) in
+        [(&["utf-16", "utf-8"][..], "utf-8", 22), (&["utf-32"], "utf-16", 20), (&[], "utf-16", 20)]
+    {
+        let (mut editor, capabilities) = Editor::initialized(&place(), offered);
+        assert_eq!(capabilities["positionEncoding"], agreed);
+        editor.open(NAME, &text);
+        let found = editor.diagnostics(NAME, 1);
+        let unknown = found.iter().find(|finding| finding["code"] == "unexpected-key").expect("a finding");
+        assert_eq!(unknown["range"]["start"], json!({ "line": 5, "character": column }), "{offered:?}");
+        assert_eq!(editor.end(), Some(1));
+    }
+}
+
+#[test]
+fn changes_of_a_called_workflow_are_seen_in_its_caller() {
+    let called = ".github/workflows/called.yml";
+    let caller = "on: push\njobs:\n  a:\n    uses: ./.github/workflows/called.yml\n    with:\n      x: 1\n";
+    let text = "on:\n  workflow_call:\n    inputs:\n      x:\n        type: string\njobs:\n  b:\n    runs-on: x\n    steps: []\n";
+    let place = Place::with(&[(called, text)]);
+    let (mut editor, _) = Editor::initialized(&place, &["utf-16"]);
+    editor.open(NAME, caller);
+    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
+    editor.open(called, text);
+    editor.change(called, 2, [3, 6, 3, 7], "y");
+    let found = editor.diagnostics(NAME, 1);
+    assert_eq!((found.len(), &found[0]["code"]), (1, &json!("call-inputs")), "{found:?}");
+    editor.end();
+}
+
+#[test]
+fn closed_documents_have_no_findings() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    editor.open(NAME, "on: pusch\n");
+    assert!(!editor.diagnostics(NAME, 1).is_empty());
+    let document = json!({ "uri": editor.uri(NAME) });
+    editor.notify("textDocument/didClose", json!({ "textDocument": document }));
+    let told = editor.next_message();
+    assert_eq!(told["params"]["uri"], editor.uri(NAME));
+    assert_eq!(told["params"]["diagnostics"], json!([]));
+    editor.end();
+}
+
+#[test]
+fn other_documents_are_left_alone() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    editor.open("values.yml", "a: [");
+    let mut bad = |name: &str| {
+        editor.open(name, "a: [");
+        let told = editor.next_message();
+        assert_eq!(told["params"]["uri"], editor.uri(name));
+        assert!(!told["params"]["diagnostics"].as_array().expect("a list").is_empty());
+    };
+    bad("action.yml");
+    bad(NAME);
+    editor.end();
+}
+
+#[test]
+fn requests_are_refused_with_the_codes_of_the_protocol() {
+    let mut editor = Editor::start(&place());
+    let code = |answer: Value| answer["error"]["code"].as_i64();
+    assert_eq!(code(editor.request("textDocument/hover", json!({}))), Some(-32002));
+    editor.notify("textDocument/didOpen", json!({}));
+    assert_eq!(code(editor.request("initialize", json!({ "capabilities": 1 }))), Some(-32602));
+    assert!(
+        editor.request("initialize", json!({ "capabilities": {} }))["result"]["capabilities"].is_object()
+    );
+    assert_eq!(code(editor.request("initialize", json!({ "capabilities": {} }))), Some(-32600));
+    assert_eq!(code(editor.request("workspace/unheardOf", Value::Null)), Some(-32601));
+    assert_eq!(editor.request("shutdown", Value::Null)["result"], Value::Null);
+    assert_eq!(code(editor.request("shutdown", Value::Null)), Some(-32600));
+    editor.notify("exit", Value::Null);
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn an_exit_without_a_shutdown_is_no_success() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    editor.notify("exit", Value::Null);
+    assert_eq!(editor.end(), Some(1));
+    assert_eq!(Editor::start(&place()).end(), Some(1));
+}
+
+#[test]
+fn what_is_no_message_is_answered_and_the_next_one_is_heard() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    for (body, code) in [("{\"jsonrpc\"", -32700), ("[1]", -32600)] {
+        editor.send_raw(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        let answer = editor.next_message();
+        assert_eq!((answer["id"].is_null(), answer["error"]["code"].as_i64()), (true, Some(code)));
+    }
+    editor.send_raw(b"Content-Length: 40000000\r\n\r\n");
+    editor.send_raw(&vec![b' '; 40_000_000]);
+    assert_eq!(editor.next_message()["error"]["code"], -32600);
+    assert_eq!(editor.request("shutdown", Value::Null)["result"], Value::Null);
+    editor.send_raw(b"Content-Length: many\r\n\r\n");
+    assert_eq!(editor.end(), Some(2));
+}
+
+#[test]
+fn cancelled_requests_are_not_worked_on() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    let (request, cancel) = (
+        r#"{"jsonrpc":"2.0","id":"x","method":"workspace/unheardOf"}"#,
+        r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"x"}}"#,
+    );
+    let frame = |body: &str| format!("Content-Length: {}\r\n\r\n{body}", body.len());
+    // Both may come before the server looks, or one by one: it answers once, either way.
+    editor.send_raw((frame(request) + &frame(cancel)).as_bytes());
+    let code = editor.next_message()["error"]["code"].as_i64().expect("a code");
+    assert!(matches!(code, -32800 | -32601), "{code}");
+    assert_eq!(editor.request("shutdown", Value::Null)["result"], Value::Null);
+    editor.end();
+}

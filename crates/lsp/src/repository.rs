@@ -1,0 +1,131 @@
+//! Where documents are, and the files that they refer to.
+//!
+//! A document is a workflow or an action by its path, as on GitHub; other YAML files of an editor are left alone. Files are
+//! read from open documents first, then from disk, never from outside of the repository.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
+use workflow::source::SourceFile;
+use workflow::yaml::DEFAULT_MAX_FILE_SIZE;
+
+use crate::document::Document;
+use crate::uri;
+
+/// Folders above an action that are looked at for the repository's root.
+const MAX_ANCESTORS: usize = 64;
+/// What VS Code calls the language of workflows.
+const WORKFLOW_LANGUAGE: &str = "github-actions-workflow";
+
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A workflow.
+    Workflow,
+    /// An action's metadata.
+    Action,
+}
+
+/// A document's place in its repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    /// The repository's folder; `None` for a document that is in no folder.
+    pub(crate) root: Option<PathBuf>,
+    /// The path in the repository, with `/`.
+    pub(crate) name: String,
+}
+
+impl Place {
+    /// The place of a document; `None` for one that is neither a workflow nor an action.
+    pub(crate) fn of(document: &Document) -> Option<Self> {
+        match uri::to_path(document.uri.as_str()) {
+            Some(path) => Self::of_path(&path).or_else(|| {
+                let name = path.file_name()?.to_str()?.to_owned();
+                let is_workflow = document.language == WORKFLOW_LANGUAGE;
+                is_workflow.then(|| Self { kind: Kind::Workflow, root: root_of(&path), name })
+            }),
+            None if document.language == WORKFLOW_LANGUAGE => {
+                let name = document.uri.as_str().to_owned();
+                Some(Self { kind: Kind::Workflow, root: None, name })
+            }
+            None => None,
+        }
+    }
+
+    fn of_path(path: &Path) -> Option<Self> {
+        let file = path.file_name()?.to_str()?;
+        if !file.ends_with(".yml") && !file.ends_with(".yaml") {
+            return None;
+        }
+        let folder = path.parent()?;
+        let github = folder.parent()?;
+        if matches!(folder.file_name()?.to_str()?, "workflows" | "workflows-lab")
+            && github.ends_with(".github")
+        {
+            let root = github.parent()?.to_path_buf();
+            let name = format!(".github/{}/{file}", folder.file_name()?.to_str()?);
+            return Some(Self { kind: Kind::Workflow, root: Some(root), name });
+        }
+        if !matches!(file, "action.yml" | "action.yaml") {
+            return None;
+        }
+        let root = root_of(path)?;
+        let name = path.strip_prefix(&root).ok()?.to_str()?.to_owned();
+        Some(Self { kind: Kind::Action, root: Some(root), name })
+    }
+}
+
+/// The nearest folder above that is a repository, otherwise the file's own folder.
+fn root_of(path: &Path) -> Option<PathBuf> {
+    let is_repository = |folder: &&Path| folder.join(".git").exists() || folder.join(".github").is_dir();
+    let folder = path.ancestors().skip(1).take(MAX_ANCESTORS).find(is_repository);
+    folder.or(path.parent()).map(Path::to_path_buf)
+}
+
+/// The open documents, by name.
+pub(crate) type Documents = BTreeMap<String, Document>;
+
+/// The files of one repository.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repository<'a> {
+    pub(crate) root: Option<&'a Path>,
+    pub(crate) documents: &'a Documents,
+}
+
+impl Repository<'_> {
+    /// The absolute path of a path in the repository; none that leads out of it.
+    pub(crate) fn path(&self, relative: &str) -> Option<PathBuf> {
+        let relative = Path::new(relative);
+        let inside =
+            relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if inside { Some(self.root?.join(relative)) } else { None }
+    }
+
+    /// A file of the repository, named by its path in it.
+    pub(crate) fn read(&self, relative: &str) -> Option<SourceFile> {
+        let path = self.path(relative)?;
+        let uri = uri::from_path(&path)?;
+        if let Some(document) = self.documents.get(uri.as_str()) {
+            return Some(SourceFile::new(relative, document.text()?.clone()));
+        }
+        let file =
+            File::open(&path).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(DEFAULT_MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(limit).read_to_end(&mut bytes).ok()?;
+        Some(SourceFile::from_bytes(relative, &bytes))
+    }
+}
+
+impl ResolveWorkflow for Repository<'_> {
+    fn resolve(&self, reference: &WorkflowReference) -> Resolution {
+        if reference.repository.is_some() || self.root.is_none() {
+            return Resolution::Unknown;
+        }
+        self.read(&reference.path).map_or(Resolution::Missing, Resolution::Found)
+    }
+}

@@ -53,21 +53,22 @@ pub fn check_workflow(
     options: &ReadOptions<'_>,
     settings: &Settings<'_>,
 ) -> Parsed<Workflow> {
-    let Parsed { value, diagnostics } = read::parse(file, options);
+    let Parsed { value, diagnostics } = read::parse_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
-    if let Some(workflow) = &value {
-        walk::workflow(WorkflowUnit { file, workflow, settings }, &mut findings);
+    if let Some((workflow, root)) = &value {
+        walk::workflow(WorkflowUnit { file, workflow, root, settings }, &mut findings);
     }
+    let value = value.map(|(workflow, _)| workflow);
     Parsed { value, diagnostics: finish(file, findings, settings) }
 }
 
 /// Reads the metadata of an action and says all that there is to say of it, like [`check_workflow`].
 #[must_use]
 pub fn check_action(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Parsed<Action> {
-    let Parsed { value, diagnostics } = read::parse_action(file, options);
+    let (value, Parsed { value: root, diagnostics }) = read::parse_action_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
-    if let Some(action) = &value {
-        walk::action(ActionUnit { file, action, settings }, &mut findings);
+    if let (Some(action), Some(root)) = (&value, &root) {
+        walk::action(ActionUnit { file, action, root, settings }, &mut findings);
     }
     Parsed { value, diagnostics: finish(file, findings, settings) }
 }

@@ -13,6 +13,8 @@ pub struct WorkflowUnit<'a> {
     pub file: &'a SourceFile,
     /// Its model.
     pub workflow: &'a Workflow,
+    /// The tokens of the whole file, without what could not be read.
+    pub root: &'a Token,
     /// What the rules know beside it.
     pub settings: &'a Settings<'a>,
 }
@@ -33,6 +35,8 @@ pub struct ActionUnit<'a> {
     pub file: &'a SourceFile,
     /// Its model.
     pub action: &'a Action,
+    /// The tokens of the whole file, without what could not be read.
+    pub root: &'a Token,
     /// What the rules know beside it.
     pub settings: &'a Settings<'a>,
 }

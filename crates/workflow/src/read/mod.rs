@@ -37,17 +37,35 @@ pub(crate) use rules::RULES;
 /// of the model as could be read, which may be run only when there is no error.
 #[must_use]
 pub fn parse(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Workflow> {
+    let Parsed { value, diagnostics } = parse_with_root(file, options);
+    Parsed { value: value.map(|(workflow, _)| workflow), diagnostics }
+}
+
+/// Reads like [`parse`]; beside the model the tokens of the whole file.
+pub(crate) fn parse_with_root(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<(Workflow, Token)> {
     let mut report = Report::new(file, options.strictness);
-    let mut workflow = workflow::read(options, None, &mut report);
-    if let Some(workflow) = workflow.as_mut().filter(|_| !report.has_errors()) {
+    let mut value = workflow::tokens(options, &mut report).map(|root| {
+        let workflow = workflow::read_tokens(&root, options, None, &mut report);
+        (workflow, root)
+    });
+    if let Some((workflow, _)) = value.as_mut().filter(|_| !report.has_errors()) {
         call::read_all(workflow, options, &mut report);
     }
-    Parsed { value: workflow, diagnostics: report.finish() }
+    Parsed { value, diagnostics: report.finish() }
 }
 
 /// Reads an action's metadata file. Never fails, like [`parse`].
 #[must_use]
 pub fn parse_action(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Action> {
+    let (value, Parsed { diagnostics, .. }) = parse_action_with_root(file, options);
+    Parsed { value, diagnostics }
+}
+
+/// Reads like [`parse_action`]; beside the model the tokens of the whole file, which there may be without a model.
+pub(crate) fn parse_action_with_root(
+    file: &SourceFile,
+    options: &ReadOptions<'_>,
+) -> (Option<Action>, Parsed<Token>) {
     let mut report = Report::new(file, options.strictness);
     let root = match options.strictness {
         Strictness::Author => schema::action::ROOT_STRICT,
@@ -68,8 +86,8 @@ pub fn parse_action(file: &SourceFile, options: &ReadOptions<'_>) -> Parsed<Acti
             reader.read(&node, root)
         }
     };
-    let value = token.and_then(|token| action::read(&token, &mut report));
-    Parsed { value, diagnostics: report.finish() }
+    let value = token.as_ref().and_then(|token| action::read(token, &mut report));
+    (value, Parsed { value: token, diagnostics: report.finish() })
 }
 
 /// The text of a literal, numbers written as GitHub writes them; none of expressions and collections.

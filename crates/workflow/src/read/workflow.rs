@@ -17,6 +17,16 @@ pub(crate) fn read(
     report: &mut Report<'_>,
 ) -> Option<Workflow> {
     let root = tokens(options, report)?;
+    Some(read_tokens(&root, options, repository, report))
+}
+
+/// Reads the model of a file's tokens.
+pub(crate) fn read_tokens(
+    root: &Token,
+    options: &ReadOptions<'_>,
+    repository: Option<&RepositoryVersion>,
+    report: &mut Report<'_>,
+) -> Workflow {
     let part = |name| root.entry(name).map(|entry| entry.value.clone());
     if let Some(concurrency) = part("concurrency") {
         job::check_concurrency(&concurrency, report);
@@ -40,7 +50,7 @@ pub(crate) fn read(
     if report.is_for_author() {
         job::check_shared_concurrency(part("concurrency").as_ref(), &jobs, report);
     }
-    Some(Workflow {
+    Workflow {
         file: report.file().name().clone(),
         name: root.entry("name").and_then(|entry| text_of(&entry.value)),
         run_name: part("run-name"),
@@ -50,10 +60,11 @@ pub(crate) fn read(
         permissions: part("permissions"),
         concurrency: part("concurrency"),
         jobs,
-    })
+    }
 }
 
-fn tokens(options: &ReadOptions<'_>, report: &mut Report<'_>) -> Option<Token> {
+/// The checked tokens of the report's file.
+pub(crate) fn tokens(options: &ReadOptions<'_>, report: &mut Report<'_>) -> Option<Token> {
     let node = match yaml::parse(report.file(), options.yaml) {
         Ok(node) => node,
         Err(diagnostic) => {

@@ -5,4 +5,8 @@ mod deprecated_command;
 use crate::rule::Rule;
 
 /// The rules in the order of their codes.
-pub(crate) static RULES: &[&Rule] = &[&deprecated_command::RULE, &super::ignore::RULE];
+#[rustfmt::skip]
+pub(crate) static RULES: &[&Rule] = &[
+    &deprecated_command::RULE,
+    &super::ignore::RULE,
+];

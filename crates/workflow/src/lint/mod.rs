@@ -15,6 +15,7 @@ mod ignore;
 mod rules;
 mod settings;
 mod unit;
+mod uses;
 mod walk;
 
 #[cfg(test)]

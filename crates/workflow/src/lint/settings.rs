@@ -70,8 +70,14 @@ pub enum ActionResolution {
     Unknown,
 }
 
-/// Finds the metadata of the actions that steps use.
+/// Knows the actions that steps use.
 pub trait ResolveAction: Sync {
     /// The action of a step's `uses`, as it is written: `./path` or `owner/repository[/path]@ref`.
     fn resolve(&self, uses: &str) -> ActionResolution;
+
+    /// The commit, 40 hexadecimal digits, that the version of `owner/repository[/path]@version` is, where a lock or a
+    /// store knows it.
+    fn commit(&self, _uses: &str) -> Option<String> {
+        None
+    }
 }

@@ -10,6 +10,9 @@ use crate::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use crate::rule::{self, Rule};
 use crate::source::SourceFile;
 
+/// The file of an example that says which commits versions are.
+const LOCK: &str = ".github/lock";
+
 /// A repository of an example: paths and texts.
 struct Repository(Vec<(String, String)>);
 
@@ -41,6 +44,13 @@ impl ResolveAction for Repository {
             Some(None) => ActionResolution::Missing,
             None => ActionResolution::Unknown,
         }
+    }
+
+    /// From the lines `REFERENCE: COMMIT` of the example's lock.
+    fn commit(&self, uses: &str) -> Option<String> {
+        let (_, lock) = self.0.iter().find(|(name, _)| name == LOCK)?;
+        let line = lock.lines().find_map(|line| line.strip_prefix(uses)?.strip_prefix(": "));
+        line.map(str::to_owned)
     }
 }
 
@@ -97,7 +107,8 @@ fn check(repository: &Repository) -> Vec<(SourceFile, Vec<Diagnostic>)> {
     let levels = HashMap::new();
     let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: repository };
     let options = ReadOptions { resolver: repository, ..ReadOptions::default() };
-    let files = repository.0.iter().map(|(name, text)| SourceFile::new(name.as_str(), text.as_str()));
+    let files = repository.0.iter().filter(|(name, _)| name != LOCK);
+    let files = files.map(|(name, text)| SourceFile::new(name.as_str(), text.as_str()));
     files
         .map(|file| {
             let found = match is_action(file.name()) {

@@ -1,6 +1,12 @@
 //! The rules, one file each.
 
 mod deprecated_command;
+mod hardcoded_credentials;
+mod insecure_commands;
+mod moved_reference;
+mod short_commit;
+mod unpinned_action;
+mod unpinned_image;
 
 use crate::rule::Rule;
 
@@ -8,5 +14,11 @@ use crate::rule::Rule;
 #[rustfmt::skip]
 pub(crate) static RULES: &[&Rule] = &[
     &deprecated_command::RULE,
+    &hardcoded_credentials::RULE,
     &super::ignore::RULE,
+    &insecure_commands::RULE,
+    &moved_reference::RULE,
+    &short_commit::RULE,
+    &unpinned_action::RULE,
+    &unpinned_image::RULE,
 ];

@@ -5,6 +5,7 @@
 //! which the template reader refuses because it compares keys without regard to case.
 
 mod build;
+mod direct;
 mod scalar;
 
 use std::sync::Arc;
@@ -77,7 +78,11 @@ pub fn parse(file: &SourceFile, limits: Limits) -> Result<Node, Box<Diagnostic>>
         let diagnostic = error(file, "not-utf8", Some(span), "the file is not UTF-8 text");
         return Err(Box::new(diagnostic.with_help("save it with the encoding UTF-8")));
     }
-    build::parse(file, limits.max_depth.min(HIGHEST_MAX_DEPTH))
+    let max_depth = limits.max_depth.min(HIGHEST_MAX_DEPTH);
+    match direct::parse(file.text(), max_depth) {
+        Some(node) => Ok(node),
+        None => build::parse(file, max_depth),
+    }
 }
 
 fn error(

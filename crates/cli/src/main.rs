@@ -11,6 +11,7 @@ mod history;
 mod output;
 mod owner;
 mod parallel;
+mod payload;
 mod reading;
 mod render;
 mod repository;

@@ -24,6 +24,23 @@ pub struct Filter {
     patterns: Vec<Pattern>,
 }
 
+/// What a list of patterns says about a text. `by` is the place of the pattern that decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A pattern includes it, and no later one takes it back.
+    Included {
+        /// The last pattern that includes it.
+        by: usize,
+    },
+    /// A pattern includes it, but a later one with `!` takes it back.
+    TakenBack {
+        /// The one with `!`.
+        by: usize,
+    },
+    /// No pattern includes it.
+    Unnamed,
+}
+
 impl Filter {
     /// Compiles the patterns of one key. A pattern that is not well formed matches nothing; the linter reports it.
     #[must_use]
@@ -34,8 +51,22 @@ impl Filter {
     /// Whether the last pattern that says anything about `text` includes it.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        let speaks = |pattern: &&Pattern| pattern.regex.as_ref().is_some_and(|regex| regex.is_match(text));
-        self.patterns.iter().rev().find(speaks).is_some_and(|pattern| !pattern.negative)
+        matches!(self.verdict(text), Verdict::Included { .. })
+    }
+
+    /// What the list says about `text`, and which of its patterns does.
+    #[must_use]
+    pub fn verdict(&self, text: &str) -> Verdict {
+        let speaks = |pattern: &Pattern| pattern.regex.as_ref().is_some_and(|regex| regex.is_match(text));
+        match self.patterns.iter().rposition(speaks) {
+            None => Verdict::Unnamed,
+            // A pattern that takes something back where nothing is included says nothing new.
+            Some(by) if self.patterns[by].negative => {
+                let included = self.patterns[..by].iter().any(|earlier| !earlier.negative && speaks(earlier));
+                if included { Verdict::TakenBack { by } } else { Verdict::Unnamed }
+            }
+            Some(by) => Verdict::Included { by },
+        }
     }
 }
 
@@ -101,12 +132,21 @@ fn stars(characters: &[char], at: usize) -> (String, usize) {
 fn set(characters: &[char], at: usize) -> (String, usize) {
     let length = characters[at + 1..].iter().position(|character| *character == ']');
     let Some(length) = length.filter(|length| *length > 0) else { return (literal('['), 1) };
+    let mut inner = &characters[at + 1..at + 1 + length];
     let mut regex = String::from("[");
-    for character in &characters[at + 1..at + 1 + length] {
-        if *character != '-' && !character.is_alphanumeric() {
-            regex.push('\\');
+    while let [first, rest @ ..] = inner {
+        // Other than between two letters or digits, `-` is itself; so is everything else that regular expressions know.
+        match rest {
+            ['-', last, behind @ ..] if first.is_alphanumeric() && last.is_alphanumeric() => {
+                regex.extend([*first, '-', *last]);
+                inner = behind;
+            }
+            _ => {
+                regex.push_str(if first.is_alphanumeric() { "" } else { "\\" });
+                regex.push(*first);
+                inner = rest;
+            }
         }
-        regex.push(*character);
     }
     regex.push(']');
     (regex, length + 2)
@@ -114,9 +154,9 @@ fn set(characters: &[char], at: usize) -> (String, usize) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::proptest;
+    use proptest::prelude::{prop_assert_eq, proptest};
 
-    use super::Filter;
+    use super::{Filter, Verdict};
     use crate::source::{Span, Spanned};
 
     fn filter(patterns: &[&str]) -> Filter {
@@ -169,13 +209,125 @@ mod tests {
     }
 
     #[test]
+    fn sets_know_ranges_and_nothing_else_of_regular_expressions() {
+        check(&["[a-c]"], &["a", "b", "c"], &["d", "-"]);
+        check(&["[a-]", "[-z]"], &["a", "-", "z"], &["b"]);
+        check(&["[a--b]"], &["a", "-", "b"], &["c"]);
+        check(&["[a-c-e]"], &["b", "-", "e"], &["d"]);
+        check(&["[^a]"], &["^", "a"], &["b"]);
+        check(&["[a&&b]"], &["a", "&", "b"], &["c"]);
+        check(&["v[0-9]?"], &["v", "v1"], &["v12"]);
+    }
+
+    #[test]
+    fn the_deciding_pattern_is_known() {
+        let list = filter(&["a/**", "!a/b", "a/b/c"]);
+        assert_eq!(list.verdict("a/x"), Verdict::Included { by: 0 });
+        assert_eq!(list.verdict("a/b"), Verdict::TakenBack { by: 1 });
+        assert_eq!(list.verdict("a/b/c"), Verdict::Included { by: 2 });
+        assert_eq!(list.verdict("b"), Verdict::Unnamed);
+        assert_eq!(filter(&["!a"]).verdict("a"), Verdict::Unnamed);
+    }
+
+    #[test]
     fn the_last_pattern_that_matches_decides() {
         check(&["releases/**", "!releases/**-alpha"], &["releases/10"], &["releases/beta/3-alpha"]);
         check(&["**", "!docs/**", "docs/keep"], &["docs/keep", "src"], &["docs/other"]);
         check(&["!main"], &[], &["main", "topic"]);
     }
 
+    /// What one character of a text may be.
+    #[derive(Clone)]
+    enum One {
+        Any,
+        Segment,
+        Of(Vec<char>),
+    }
+
+    impl One {
+        fn admits(&self, character: char) -> bool {
+            match self {
+                Self::Any => true,
+                Self::Segment => character != '/',
+                Self::Of(characters) => characters.contains(&character),
+            }
+        }
+    }
+
+    /// A matcher without regular expressions: all places of the text up to which the pattern matches, piece by piece.
+    fn matches_slowly(pattern: &str, text: &str) -> bool {
+        let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+        let mut places = vec![0];
+        let mut at = 0;
+        while at < pattern.len() {
+            let (one, mut least, mut most, mut next) = match pattern[at] {
+                '*' => {
+                    let run = pattern[at..].iter().take_while(|character| **character == '*').count();
+                    let starts = at == 0 || pattern[at - 1] == '/';
+                    if run > 1 && starts && pattern.get(at + run) == Some(&'/') {
+                        // `**/`: nothing, or any text up to a slash.
+                        let folders: Vec<usize> =
+                            (1..=text.len()).filter(|end| text[end - 1] == '/').collect();
+                        let behind = folders.into_iter().filter(|end| places.iter().any(|place| place < end));
+                        places = places.iter().copied().chain(behind).collect();
+                        at += run + 1;
+                        continue;
+                    }
+                    (if run > 1 { One::Any } else { One::Segment }, 0, usize::MAX, at + run)
+                }
+                '[' if pattern[at + 1..]
+                    .iter()
+                    .position(|character| *character == ']')
+                    .is_some_and(|end| end > 0) =>
+                {
+                    let end =
+                        at + 1 + pattern[at + 1..].iter().take_while(|character| **character != ']').count();
+                    (One::Of(pattern[at + 1..end].to_vec()), 1, 1, end + 1)
+                }
+                character => (One::Of(vec![character]), 1, 1, at + 1),
+            };
+            while let Some(quantifier @ ('?' | '+')) = pattern.get(next) {
+                if *quantifier == '?' {
+                    least = 0;
+                } else {
+                    most = usize::MAX;
+                }
+                next += 1;
+            }
+            let reaches = |from: usize| {
+                let run = text[from..].iter().take_while(|character| one.admits(**character)).count();
+                (least..=run.min(most)).map(move |count| from + count).collect::<Vec<_>>()
+            };
+            places = places.into_iter().flat_map(reaches).collect();
+            places.sort_unstable();
+            places.dedup();
+            at = next;
+        }
+        places.contains(&text.len())
+    }
+
     proptest! {
+        #[test]
+        fn agrees_with_a_matcher_without_regular_expressions(
+            pattern in r"([a-c/.]|\*{1,3}|\[[a-c/]{1,3}\]|[a-c.][?+]){0,8}",
+            text in "[a-c/.]{0,8}",
+        ) {
+            prop_assert_eq!(filter(&[&pattern]).matches(&text), matches_slowly(&pattern, &text));
+        }
+
+        #[test]
+        fn the_last_word_counts(patterns in proptest::collection::vec("!?[ab*]{1,2}", 0..5), text in "[ab]{1,2}") {
+            let mut expected = false;
+            for pattern in &patterns {
+                let (negative, positive) = (pattern.starts_with('!'), pattern.trim_start_matches('!'));
+                if matches_slowly(positive, &text) {
+                    expected = !negative;
+                }
+            }
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            prop_assert_eq!(filter(&patterns).matches(&text), expected);
+        }
+
         #[test]
         fn no_pattern_panics(pattern in r"[a-c*?+!\[\]/\\.^-]{0,24}", text in "[a-c/]{0,12}") {
             let _ = filter(&[&pattern]).matches(&text);

@@ -8,7 +8,7 @@
 //!    [`permissions`] and [`resolve`] are what called workflows are held against and found by.
 //!    [`lint`] says what a careful reviewer would, by the [`rule`]s.
 //! 4. [`expr`]: the expression language.
-//! 5. [`event`], [`trigger`], [`filter`]: whether an event triggers a workflow.
+//! 5. [`event`], [`trigger`], [`filter`], [`schedule`]: whether an event triggers a workflow, and when a schedule does.
 //! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
 //!
 //! Nothing here does I/O, reads a clock or the environment. Parsing never fails: it returns a model, possibly
@@ -27,6 +27,7 @@ pub mod plan;
 pub mod read;
 pub mod resolve;
 pub mod rule;
+pub mod schedule;
 mod schema;
 pub mod source;
 pub mod template;

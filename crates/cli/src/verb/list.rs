@@ -1,15 +1,17 @@
-//! `firedog list`: the workflows of a repository with their events and jobs.
+//! `firedog list`: the workflows of a repository with their events, schedules and jobs.
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::json;
-use workflow::model::Workflow;
+use workflow::model::{ScheduleEntry, Workflow};
 use workflow::plan::PlannedWorkflow;
 use workflow::read::{ReadOptions, parse};
 
 use crate::args::AnswerFormat;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::render::text::shown;
 use crate::{files, output};
 
 /// Arguments of `list`.
@@ -18,6 +20,9 @@ pub(crate) struct ListArgs {
     /// The repository [default: the working directory]
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
+    /// The time after which schedules are shown to fire next, such as 2026-11-24T05:30:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    after: Option<Timestamp>,
     /// How the list is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: AnswerFormat,
@@ -31,6 +36,7 @@ struct Listed {
 }
 
 pub(crate) fn run(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
+    let after = args.after.unwrap_or_else(Timestamp::now);
     let root = args.root.as_deref().unwrap_or(Path::new("."));
     let listed: Vec<Listed> = files::workflows_of(root)?
         .into_iter()
@@ -42,14 +48,14 @@ pub(crate) fn run(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
         .collect();
     match args.format {
         AnswerFormat::Json => {
-            let workflows: Vec<_> = listed.iter().map(to_json).collect();
+            let workflows: Vec<_> = listed.iter().map(|one| to_json(one, after)).collect();
             output::json_to_stdout(&json!({ "workflows": workflows }))?;
         }
         AnswerFormat::Text if listed.is_empty() => {
             output::to_stderr(&format!("no workflows in `{}`", root.join(".github/workflows").display()));
         }
         AnswerFormat::Text => {
-            let text: String = listed.iter().map(|one| to_text(one, config)).collect();
+            let text: String = listed.iter().map(|one| to_text(one, after, config)).collect();
             output::to_stdout(&text)?;
         }
     }
@@ -60,28 +66,55 @@ fn events(workflow: &Workflow) -> Vec<&str> {
     workflow.on.events.keys().map(String::as_str).collect()
 }
 
-fn to_json(listed: &Listed) -> serde_json::Value {
+/// The entries of all schedules of the workflow.
+fn schedules(workflow: &Workflow) -> impl Iterator<Item = &ScheduleEntry> {
+    workflow.on.events.values().flat_map(|trigger| &trigger.schedule)
+}
+
+/// When the entry fires next, by the clocks of its time zone.
+fn next(entry: &ScheduleEntry, after: Timestamp) -> String {
+    let zone = entry.timezone.as_ref().map_or("UTC", |zone| &zone.value);
+    let next = entry.zone().zip(entry.next(after));
+    let next = next.map_or_else(
+        || "never".to_owned(),
+        |(clocks, next)| format!("{} {zone}", next.to_zoned(clocks).strftime("%Y-%m-%d %H:%M")),
+    );
+    format!("{next} ({})", entry.cron.value)
+}
+
+fn to_json(listed: &Listed, after: Timestamp) -> serde_json::Value {
     let workflow = listed.workflow.as_ref();
     let jobs = workflow.into_iter().flat_map(|workflow| &workflow.jobs).map(|job| {
         let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
         json!({ "id": job.id.value, "needs": needs, "calls": PlannedWorkflow::is_call(job) })
     });
+    let schedules = workflow.into_iter().flat_map(schedules).map(|entry| {
+        json!({
+            "cron": entry.cron.value,
+            "timezone": entry.timezone.as_ref().map(|zone| &zone.value),
+            "next": entry.next(after).map(|next| next.to_string()),
+        })
+    });
     json!({
         "file": listed.file,
         "name": workflow.and_then(|workflow| workflow.name.as_ref()).map(|name| &name.value),
         "events": workflow.map(events).unwrap_or_default(),
+        "schedules": schedules.collect::<Vec<_>>(),
         "jobs": jobs.collect::<Vec<_>>(),
         "errors": listed.errors,
     })
 }
 
-fn to_text(listed: &Listed, config: &Config) -> String {
+fn to_text(listed: &Listed, after: Timestamp, config: &Config) -> String {
     let mut text = config.stdout.bold(&listed.file);
     if let Some(workflow) = &listed.workflow {
         if let Some(name) = &workflow.name {
             text.push_str(&format!("  {}", name.value));
         }
         text.push_str(&format!("\n  on    {}\n", events(workflow).join(", ")));
+        for entry in schedules(workflow) {
+            text.push_str(&format!("  next  {}\n", shown(&next(entry, after), false)));
+        }
         let jobs: Vec<&str> = workflow.jobs.iter().map(|job| job.id.value.as_str()).collect();
         text.push_str(&format!("  jobs  {}\n", jobs.join(", ")));
     } else {

@@ -104,7 +104,7 @@ fn files_that_are_not_what_they_should_be() {
     check(&["run", "missing.yml"], "error: cannot read `missing.yml`: No such file or directory\n");
     check(
         &["run", "ci.yml", "--payload", "list.json"],
-        "the payload in `list.json` is an array, not an object",
+        "`list.json` cannot be used: the payload is an array, not an object",
     );
     check(&["run", "ci.yml", "--payload", "broken.json"], "`broken.json` is not valid JSON");
     check(&["run", "ci.yml", "--secrets-file", "list.json"], "the secrets file `list.json` holds an array");

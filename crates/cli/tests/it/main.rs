@@ -7,5 +7,6 @@ mod editor;
 mod ending;
 mod history;
 mod language_server;
+mod plan;
 mod secrets;
 mod usage;

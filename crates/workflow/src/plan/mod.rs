@@ -1,13 +1,18 @@
 //! A plan: everything that a run is made of before it starts. Self-contained and serialisable, stored with the run.
 //!
 //! [`plan`] resolves called workflows, inputs and the selection of jobs. [`evaluate`] turns the evaluated keys of a job
-//! into values, [`outline`] shows which jobs and legs a plan has as far as that is known before the run.
+//! into values, [`outline`] shows which jobs and legs a plan has as far as that is known before the run, and [`to_dot`] and
+//! [`to_mermaid`] draw that.
 //!
 //! Invariants: a plan holds no secret and needs no file; its depth, and the number of its jobs, are bounded.
 
 mod build;
+mod dot;
 mod evaluate;
+mod graph;
+mod mermaid;
 mod outline;
+mod skip;
 
 use std::sync::Arc;
 
@@ -20,8 +25,11 @@ use crate::model::{Job, JobKind, Workflow};
 use crate::source::{SourceFile, Span};
 
 pub use build::{MAX_PLANNED_JOBS, Request, RunFacts, plan};
+pub use dot::to_dot;
 pub use evaluate::{Concurrency, EvaluationError, Queue};
-pub use outline::{JobOutline, Outline, outline};
+pub use graph::Sheet;
+pub use mermaid::to_mermaid;
+pub use outline::{JobOutline, MatrixKeys, Outline, matrix_keys, outline};
 
 /// One run of one workflow, planned.
 #[derive(Clone, Debug, Serialize, Deserialize)]

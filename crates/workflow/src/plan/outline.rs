@@ -1,12 +1,12 @@
 //! Which jobs and legs a plan has, as far as that is known before the run.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::evaluate::mentions;
-use super::{Plan, PlannedWorkflow};
-use crate::expr::{Contexts, Value};
+use super::{Plan, PlannedWorkflow, skip};
+use crate::expr::{Contexts, Object, Value};
 use crate::matrix::{Leg, Strategy, leg_name};
 use crate::model::{Job, JobKind};
 use crate::template::Token;
@@ -19,6 +19,8 @@ const MAX_OUTLINED_JOBS: usize = 10_000;
 pub struct Outline {
     /// In the order of the file, one for each leg.
     pub jobs: Vec<JobOutline>,
+    /// Whether there are more jobs than an outline lists.
+    pub is_cut: bool,
 }
 
 /// One leg of a job.
@@ -40,15 +42,44 @@ pub struct JobOutline {
     pub uses: Option<String>,
     /// 0 for a job that needs none, else one more than the largest stage that it needs.
     pub stage: usize,
+    /// Why the job is sure to be skipped; none where it may run.
+    pub skipped: Option<String>,
     /// The jobs of the called workflow.
     pub jobs: Vec<JobOutline>,
 }
 
-/// The jobs that the plan starts. Conditions are not evaluated.
+/// The jobs that the plan starts, those too that are sure to be skipped.
 #[must_use]
 pub fn outline(plan: &Plan) -> Outline {
-    let mut outliner = Outliner { plan, left: MAX_OUTLINED_JOBS };
-    Outline { jobs: outliner.workflow(&plan.root, &plan.selected_jobs(), &plan.inputs) }
+    let mut outliner = Outliner { plan, left: MAX_OUTLINED_JOBS, is_cut: false };
+    let jobs = outliner.workflow(&plan.root, &plan.selected_jobs(), &plan.inputs);
+    Outline { jobs, is_cut: outliner.is_cut }
+}
+
+/// The keys that legs of a plan have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixKeys {
+    /// The keys, in the order in which they are found.
+    pub keys: IndexSet<String>,
+    /// Whether there may be others: some legs show only during the run.
+    pub may_be_more: bool,
+}
+
+/// The keys of the matrices of the plan's jobs, those of called workflows too, whatever the selection says of legs.
+#[must_use]
+pub fn matrix_keys(plan: &Plan) -> MatrixKeys {
+    let mut whole = plan.clone();
+    whole.selection.matrix.clear();
+    let outline = outline(&whole);
+    let mut found = MatrixKeys { keys: IndexSet::new(), may_be_more: outline.is_cut };
+    let mut open: Vec<&JobOutline> = outline.jobs.iter().rev().collect();
+    while let Some(job) = open.pop() {
+        found.may_be_more |= job.dynamic || job.uses.is_some() && job.jobs.is_empty();
+        let keys = job.matrix.as_ref().and_then(Value::as_object).map(Object::keys);
+        found.keys.extend(keys.into_iter().flatten().map(str::to_owned));
+        open.extend(job.jobs.iter().rev());
+    }
+    found
 }
 
 impl Outline {
@@ -63,6 +94,9 @@ impl Outline {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         push_stages(&mut text, &self.jobs, 0);
+        if self.is_cut {
+            text.push_str(&format!("and more: only {MAX_OUTLINED_JOBS} jobs are listed\n"));
+        }
         text
     }
 }
@@ -78,6 +112,7 @@ impl JobOutline {
             "runs_on": self.runs_on,
             "uses": self.uses,
             "stage": self.stage,
+            "skipped": self.skipped,
         });
         if !self.jobs.is_empty() {
             json["jobs"] = self.jobs.iter().map(Self::to_json).collect();
@@ -109,6 +144,9 @@ fn push_stages(text: &mut String, jobs: &[JobOutline], depth: usize) {
             if !job.needs.is_empty() {
                 text.push_str(&format!("  needs {}", job.needs.join(", ")));
             }
+            if let Some(reason) = &job.skipped {
+                text.push_str(&format!("  skipped: {reason}"));
+            }
             text.push('\n');
             if !job.jobs.is_empty() {
                 push_stages(text, &job.jobs, depth + 2);
@@ -120,6 +158,13 @@ fn push_stages(text: &mut String, jobs: &[JobOutline], depth: usize) {
 struct Outliner<'a> {
     plan: &'a Plan,
     left: usize,
+    is_cut: bool,
+}
+
+/// What is known of a job before its legs.
+struct Known {
+    stage: usize,
+    skipped: Option<String>,
 }
 
 impl Outliner<'_> {
@@ -129,10 +174,13 @@ impl Outliner<'_> {
             .with("github", self.plan.github.clone())
             .with("vars", self.plan.vars.clone())
             .with("inputs", inputs.clone());
+        let skipped = skipped(planned, jobs, &stages, &contexts);
         let mut outlines = Vec::new();
         for job in jobs {
-            let stage = stages.get(job.id.value.as_str()).copied().unwrap_or(0);
-            self.job(planned, job, stage, &contexts, &mut outlines);
+            let id = job.id.value.as_str();
+            let stage = stages.get(id).copied().unwrap_or(0);
+            let known = Known { stage, skipped: skipped.get(id).cloned() };
+            self.job(planned, job, &known, &contexts, &mut outlines);
         }
         outlines
     }
@@ -141,21 +189,21 @@ impl Outliner<'_> {
         &mut self,
         planned: &PlannedWorkflow,
         job: &Job,
-        stage: usize,
+        known: &Known,
         contexts: &Contexts,
         outlines: &mut Vec<JobOutline>,
     ) {
-        let known = job.strategy.as_ref().is_none_or(|token| !depends_on_run(token));
-        let strategy = known.then(|| planned.strategy(job, contexts).ok()).flatten();
+        let is_static = job.strategy.as_ref().is_none_or(|token| !depends_on_run(token));
+        let strategy = is_static.then(|| planned.strategy(job, contexts).ok()).flatten();
         let Some(Strategy { legs, fail_fast, max_parallel }) = strategy else {
-            outlines.extend(self.leg(planned, job, stage, None, contexts));
+            outlines.extend(self.leg(planned, job, known, None, contexts));
             return;
         };
         for (index, leg) in legs.iter().enumerate() {
             if self.plan.selection.keeps(&leg.matrix) {
                 let strategy = Strategy::context(fail_fast, max_parallel, index, legs.len());
                 let contexts = contexts.clone().with("matrix", leg.matrix.clone()).with("strategy", strategy);
-                outlines.extend(self.leg(planned, job, stage, Some(leg), &contexts));
+                outlines.extend(self.leg(planned, job, known, Some(leg), &contexts));
             }
         }
     }
@@ -164,11 +212,15 @@ impl Outliner<'_> {
         &mut self,
         planned: &PlannedWorkflow,
         job: &Job,
-        stage: usize,
+        known: &Known,
         leg: Option<&Leg>,
         contexts: &Contexts,
     ) -> Option<JobOutline> {
-        self.left = self.left.checked_sub(1)?;
+        let Some(left) = self.left.checked_sub(1) else {
+            self.is_cut = true;
+            return None;
+        };
+        self.left = left;
         let parts = leg.map_or(&[][..], |leg| &leg.name_parts);
         let runs_on = match &job.kind {
             JobKind::Steps(steps) if steps.runs_on.as_ref().is_some_and(|token| !depends_on_run(token)) => {
@@ -199,7 +251,8 @@ impl Outliner<'_> {
             dynamic: leg.is_none(),
             runs_on,
             uses,
-            stage,
+            stage: known.stage,
+            skipped: known.skipped.clone(),
             jobs,
         })
     }
@@ -224,6 +277,24 @@ fn stages<'a>(planned: &'a PlannedWorkflow, jobs: &[&'a Job]) -> IndexMap<&'a st
         }
     }
     stages
+}
+
+/// The jobs that are sure to be skipped, by their id, with the reason.
+fn skipped<'a>(
+    planned: &'a PlannedWorkflow,
+    jobs: &[&'a Job],
+    stages: &IndexMap<&'a str, usize>,
+    contexts: &Contexts,
+) -> IndexMap<&'a str, String> {
+    let mut ordered = jobs.to_vec();
+    ordered.sort_by_key(|job| stages.get(job.id.value.as_str()));
+    let mut skipped = IndexMap::new();
+    for job in ordered {
+        if let Some(reason) = skip::reason(planned, job, contexts, &skipped) {
+            skipped.insert(job.id.value.as_str(), reason);
+        }
+    }
+    skipped
 }
 
 /// Whether the value depends on jobs that ran before.

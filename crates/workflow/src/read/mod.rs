@@ -4,7 +4,6 @@
 mod action;
 mod call;
 mod condition;
-mod cron;
 mod expression;
 mod identifier;
 mod job;
@@ -14,7 +13,7 @@ mod report;
 mod rules;
 mod step;
 mod strategy;
-mod suggest;
+pub(crate) mod suggest;
 mod template;
 mod trigger;
 mod workflow;

@@ -2,12 +2,14 @@
 
 use indexmap::IndexMap;
 
-use super::cron::{is_valid_cron, is_valid_time_zone};
 use super::report::{Report, quoted};
+use super::suggest::nearest;
 use super::{is_true, text_of, texts_of};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{
     CallInput, CallOutput, CallSecret, DispatchInput, InputType, ScheduleEntry, Trigger, Triggers,
 };
+use crate::schedule::{Cron, time_zone, time_zone_names};
 use crate::source::Spanned;
 use crate::template::{Entry, Token, TokenKind};
 
@@ -93,19 +95,34 @@ impl Reader<'_, '_> {
         let text = |name| item.entry(name).and_then(|entry| text_of(&entry.value));
         let (cron, timezone): (Spanned<String>, _) = (text("cron")?, text("timezone"));
         if self.report.is_for_author() {
-            if !is_valid_cron(&cron.value) {
-                let message =
-                    "Invalid cron expression. Expected format: '* * * * *' (minute hour day month weekday)";
-                self.report.error(cron.span, "cron", message);
-            }
-            if let Some(zone) = timezone.as_ref().filter(|zone| !is_valid_time_zone(&zone.value)) {
+            self.check_cron(&cron);
+            if let Some(zone) = timezone.as_ref().filter(|zone| time_zone(&zone.value).is_none()) {
                 let message = format!("Invalid time zone {}", quoted(&zone.value));
                 let diagnostic = self.report.describe(zone.span, "time-zone", message);
-                self.report
-                    .push(diagnostic.with_help("use a name of the IANA database, such as `Europe/Berlin`"));
+                self.report.push(diagnostic.with_help(match nearest(&zone.value, time_zone_names()) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "use a name of the IANA database, such as `Europe/Berlin`".to_owned(),
+                }));
             }
         }
         Some(ScheduleEntry { cron, timezone })
+    }
+
+    fn check_cron(&mut self, cron: &Spanned<String>) {
+        match Cron::parse(&cron.value) {
+            Err(error) => {
+                let message =
+                    "Invalid cron expression. Expected format: '* * * * *' (minute hour day month weekday)";
+                let diagnostic = self.report.describe(cron.span, "cron", message);
+                self.report.push(diagnostic.with_help(error.to_string()));
+            }
+            Ok(parsed) if !parsed.ever_fires() => {
+                let message = "the schedule never fires: no month that it names has such a day";
+                let diagnostic = self.report.describe(cron.span, "cron-never", message);
+                self.report.push(Diagnostic { severity: Severity::Warning, ..diagnostic });
+            }
+            Ok(_) => {}
+        }
     }
 
     /// The entries of the mapping under `key`, read one by one.

@@ -60,6 +60,9 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
         let count = prepared.considered;
         let workflows = if count == 1 { "workflow" } else { "workflows" };
         output::to_stderr(&format!("`{}` triggers none of the {count} {workflows}", args.event));
+        for (file, reason) in &prepared.held {
+            output::to_stderr(&format!("  {}: {}", shown(file, false), shown(&reason.message, false)));
+        }
         output::to_stderr("help: a workflow runs whatever its filters are when its FILE is given");
         drop(screen.finish(Conclusion::Success));
         return Ok(Exit::Success);

@@ -3,22 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use runner::workspace::WorkingTree;
 use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::event::{Event, Facts};
-use workflow::expr::{Object, Value};
+use workflow::expr::Object;
 use workflow::model::Workflow;
-use workflow::plan::{Plan, Request, RunFacts, Selection, plan};
+use workflow::plan::{MatrixKeys, Plan, Request, RunFacts, Selection, matrix_keys, plan};
 use workflow::read::{ReadOptions, Strictness, parse};
 use workflow::resolve::CallRules;
 use workflow::source::SourceFile;
-use workflow::trigger::triggers;
+use workflow::trigger::{NotTriggered, decide};
 
 use super::args::RunArgs;
 use super::values;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, CalledWorkflows};
+use crate::payload;
 use crate::render::diagnostic::to_text;
 use crate::render::style::Style;
 use crate::repository::{self, Repository};
@@ -33,9 +34,14 @@ pub(super) struct Prepared {
     pub(super) plans: Vec<Plan>,
     /// How many workflows were looked at.
     pub(super) considered: usize,
+    /// The files of those that the event does not start, with the reason.
+    pub(super) held: Vec<Held>,
     /// The `secrets`.
     pub(super) secrets: Vec<(String, String)>,
 }
+
+/// A workflow's file, and why the event does not start it.
+pub(super) type Held = (String, NotTriggered);
 
 /// Reads and plans. Nothing has been started when this fails.
 pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure> {
@@ -52,7 +58,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
         ))
         .with_help("name a workflow's file, or the repository's folder with `--root FOLDER`"));
     }
-    let payload = values::payload(args.payload.as_deref())?;
+    let payload = payload::read(&args.event, args.payload.as_deref())?;
     let secrets =
         values::secrets(args.secrets_file.as_deref(), &args.secret, &|name| std::env::var(name).ok())?;
     let repository = repository::read(&root);
@@ -64,12 +70,12 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
         actor: Some(actor(&repository)),
         ..Facts::default()
     };
-    let told = Event::new(&args.event, &Value::from_json(&payload), &facts);
+    let told = Event::new(&args.event, &payload, &facts);
     let event = told.clone().with_filled_payload(&facts);
     let resolver = CalledWorkflows { root: &root, files: &[], repositories: &args.action };
     let planner = Planner { args, style, options: options(&resolver), told: &told, event: &event };
-    let plans = planner.plans(&files)?;
-    Ok(Prepared { root, tree, plans, considered: files.len(), secrets })
+    let (plans, held) = planner.plans(&files)?;
+    Ok(Prepared { root, tree, plans, considered: files.len(), held, secrets })
 }
 
 fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
@@ -111,17 +117,18 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plans(&self, files: &[SourceFile]) -> Result<Vec<Plan>, Failure> {
+    /// The plans of the workflows that start, and those that do not.
+    fn plans(&self, files: &[SourceFile]) -> Result<(Vec<Plan>, Vec<Held>), Failure> {
         let mut started: Vec<(&SourceFile, Workflow)> = Vec::new();
         let mut refused: Vec<(&SourceFile, Vec<Diagnostic>)> = Vec::new();
+        let mut held = Vec::new();
         for file in files {
             let parsed = parse(file, &self.options);
             let wrong = parsed.has_errors();
             // Of a file with mistakes nobody knows whether the event would start it, unless it says so clearly.
-            let starts = parsed.value.as_ref().is_none_or(|workflow| self.starts(workflow));
-            match parsed.value {
-                _ if !starts => {}
-                Some(workflow) if !wrong => started.push((file, workflow)),
+            match parsed.value.map(|workflow| self.starts(&workflow).map(|()| workflow)) {
+                Some(Err(reason)) => held.push((file.name().to_string(), reason)),
+                Some(Ok(workflow)) if !wrong => started.push((file, workflow)),
                 _ => refused.push((file, parsed.diagnostics)),
             }
         }
@@ -135,12 +142,42 @@ impl Planner<'_> {
                 Err(diagnostics) => refused.push((file, diagnostics)),
             }
         }
-        if refused.is_empty() { Ok(plans) } else { Err(refusal(&refused, self.style)) }
+        if !refused.is_empty() {
+            return Err(refusal(&refused, self.style));
+        }
+        self.check_matrix(&plans)?;
+        Ok((plans, held))
     }
 
     /// A workflow that is named runs whether or not its filters match.
-    fn starts(&self, workflow: &Workflow) -> bool {
-        self.args.file.is_some() || triggers(workflow, self.told).is_some()
+    fn starts(&self, workflow: &Workflow) -> Result<(), NotTriggered> {
+        if self.args.file.is_some() { Ok(()) } else { decide(workflow, self.told).map(|_| ()) }
+    }
+
+    /// Refuses a `--matrix KEY=VALUE` whose key no leg has: every leg would run.
+    fn check_matrix(&self, plans: &[Plan]) -> Result<(), Failure> {
+        if self.args.matrix.is_empty() || plans.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<MatrixKeys> = plans.iter().map(matrix_keys).collect();
+        if found.iter().any(|found| found.may_be_more) {
+            return Ok(());
+        }
+        let keys: IndexSet<&str> = found.iter().flat_map(|found| &found.keys).map(String::as_str).collect();
+        let wanted = self.args.matrix.iter().map(|(key, _)| key);
+        match wanted.clone().find(|wanted| !keys.iter().any(|key| key.eq_ignore_ascii_case(wanted))) {
+            None => Ok(()),
+            Some(key) => {
+                let keys: Vec<&str> = keys.into_iter().collect();
+                Err(Failure::usage(format!("no leg of a matrix has the key '{key}'")).with_help(
+                    if keys.is_empty() {
+                        "no job has a matrix".to_owned()
+                    } else {
+                        format!("there are the keys {}", keys.join(", "))
+                    },
+                ))
+            }
+        }
     }
 
     /// Of several workflows, those run that have the selected jobs.

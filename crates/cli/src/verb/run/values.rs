@@ -1,4 +1,4 @@
-//! Secrets and payload of a run: from files, the environment and standard input, never from the command line.
+//! Secrets of a run: from files, the environment and standard input, never from the command line.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -11,17 +11,6 @@ use crate::files;
 
 /// The largest secret on standard input, in bytes; GitHub's own limit is 48 KiB.
 const MAX_STDIN_SECRET: u64 = 1024 * 1024;
-
-/// The event's payload; an empty object where no file is given.
-pub(super) fn payload(file: Option<&Path>) -> Result<Value, Failure> {
-    let Some(file) = file else { return Ok(Value::Object(serde_json::Map::new())) };
-    let payload = files::read_json(file)?;
-    if payload.is_object() {
-        return Ok(payload);
-    }
-    Err(Failure::usage(format!("the payload in `{}` is {}, not an object", file.display(), kind(&payload)))
-        .with_help("a payload is the JSON object that GitHub sends to webhooks"))
-}
 
 /// The secrets of a run; later ones win over earlier ones of the same name, which have no case.
 pub(super) fn secrets(
@@ -101,7 +90,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::args::SecretSource;
-    use super::{payload, secrets};
+    use super::secrets;
     use crate::render::style::Style;
     use std::path::PathBuf;
 
@@ -144,13 +133,5 @@ mod tests {
         let failure = secrets(None, &sources, &|_| None).expect_err("it is not set");
         let text = failure.text(Style { colours: false });
         assert!(text.contains("there is no environment variable `TOKEN`"), "{text}");
-    }
-
-    #[test]
-    fn a_payload_is_an_object() {
-        assert_eq!(payload(None).expect("none is none"), serde_json::json!({}));
-        let (_folder, path) = file("[1]");
-        let failure = payload(Some(&path)).expect_err("it is an array");
-        assert!(failure.text(Style { colours: false }).contains("is an array, not an object"), "{failure:?}");
     }
 }

@@ -1,0 +1,164 @@
+//! Plans as a graph: a node for each leg, a group for each matrix, called workflow and workflow, and what needs what.
+//!
+//! Shared by the formats that draw it; nodes and groups are numbered in the order in which they are drawn.
+
+use super::{JobOutline, Outline};
+
+/// Characters of a label's line; longer text is cut.
+const MAX_LINE: usize = 120;
+
+/// One workflow of a drawing.
+#[derive(Clone, Copy, Debug)]
+pub struct Sheet<'a> {
+    /// Its name and file.
+    pub title: &'a str,
+    /// Its jobs, or why it does not start.
+    pub content: Result<&'a Outline, &'a str>,
+}
+
+/// Something that is drawn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Node(Node),
+    Group(Group),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) number: usize,
+    /// The lines of its label.
+    pub(super) label: Vec<String>,
+    /// Whether it does not run.
+    pub(super) is_skipped: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) number: usize,
+    pub(super) label: String,
+    /// At least one.
+    pub(super) parts: Vec<Part>,
+    /// What leads from part to part of this group.
+    pub(super) edges: Vec<Edge>,
+}
+
+/// The second needs the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    pub(super) from: End,
+    pub(super) to: End,
+}
+
+/// The end of an edge: a node or a group, and a node in it, which for a node is itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) group: Option<usize>,
+    pub(super) node: usize,
+}
+
+impl Part {
+    fn end(&self) -> End {
+        match self {
+            Self::Node(node) => End { group: None, node: node.number },
+            Self::Group(group) => {
+                let node = group.parts.first().map_or(0, |part| part.end().node);
+                End { group: Some(group.number), node }
+            }
+        }
+    }
+}
+
+/// Draws the workflows, a group for each.
+pub(super) fn draw(sheets: &[Sheet<'_>]) -> Vec<Group> {
+    let mut drawing = Drawing { nodes: 0, groups: 0 };
+    sheets.iter().map(|sheet| drawing.sheet(sheet)).collect()
+}
+
+struct Drawing {
+    nodes: usize,
+    groups: usize,
+}
+
+impl Drawing {
+    fn sheet(&mut self, sheet: &Sheet<'_>) -> Group {
+        let number = self.group();
+        let (mut parts, edges) = match sheet.content {
+            Ok(outline) => self.jobs(&outline.jobs),
+            Err(reason) => (vec![self.node(vec![format!("not started: {reason}")], true)], Vec::new()),
+        };
+        if parts.is_empty() {
+            parts.push(self.node(vec!["no jobs".to_owned()], true));
+        }
+        Group { number, label: cut(sheet.title), parts, edges }
+    }
+
+    fn group(&mut self) -> usize {
+        self.groups += 1;
+        self.groups - 1
+    }
+
+    fn node(&mut self, lines: Vec<String>, is_skipped: bool) -> Part {
+        self.nodes += 1;
+        let label = lines.iter().map(|line| cut(line)).collect();
+        Part::Node(Node { number: self.nodes - 1, label, is_skipped })
+    }
+
+    /// The jobs of one workflow. Legs of a job stand one after the other.
+    fn jobs(&mut self, outlines: &[JobOutline]) -> (Vec<Part>, Vec<Edge>) {
+        let mut parts = Vec::new();
+        let mut ids: Vec<(&str, End)> = Vec::new();
+        let mut edges = Vec::new();
+        let jobs: Vec<&[JobOutline]> = outlines.chunk_by(|one, next| one.id == next.id).collect();
+        for legs in &jobs {
+            let part = self.job(legs);
+            ids.extend(legs.first().map(|leg| (leg.id.as_str(), part.end())));
+            parts.push(part);
+        }
+        for (needing, to) in jobs.iter().filter_map(|legs| legs.first()).zip(ids.clone()) {
+            for need in &needing.needs {
+                let from = ids.iter().find(|(id, _)| id.eq_ignore_ascii_case(need));
+                edges.extend(from.map(|(_, from)| Edge { from: *from, to: to.1 }));
+            }
+        }
+        (parts, edges)
+    }
+
+    fn job(&mut self, legs: &[JobOutline]) -> Part {
+        if let [leg] = legs {
+            return self.leg(leg);
+        }
+        let number = self.group();
+        let label = legs.first().map_or_else(String::new, |leg| cut(&leg.id));
+        let parts = legs.iter().map(|leg| self.leg(leg)).collect();
+        Part::Group(Group { number, label, parts, edges: Vec::new() })
+    }
+
+    fn leg(&mut self, leg: &JobOutline) -> Part {
+        if !leg.jobs.is_empty() {
+            let number = self.group();
+            let (parts, edges) = self.jobs(&leg.jobs);
+            let skipped = if leg.skipped.is_some() { " (skipped)" } else { "" };
+            return Part::Group(Group {
+                number,
+                label: format!("{}{skipped}", cut(&leg.name)),
+                parts,
+                edges,
+            });
+        }
+        let mut lines = vec![leg.name.clone()];
+        lines.extend((!leg.runs_on.is_empty()).then(|| format!("on {}", leg.runs_on.join(", "))));
+        lines.extend(leg.uses.as_ref().map(|uses| format!("calls {uses}")));
+        lines.extend(leg.dynamic.then(|| "legs show during the run".to_owned()));
+        lines.extend(leg.skipped.as_ref().map(|reason| format!("skipped: {reason}")));
+        self.node(lines, leg.skipped.is_some())
+    }
+}
+
+/// One line of at most [`MAX_LINE`] characters; what is no text in it becomes a blank.
+fn cut(text: &str) -> String {
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    match text.char_indices().nth(MAX_LINE) {
+        Some((end, _)) => text[..end].chars().map(plain).chain(['…']).collect(),
+        None => text.chars().map(plain).collect(),
+    }
+}

@@ -5,7 +5,6 @@ use indexmap::IndexMap;
 use super::report::{Report, quoted};
 use super::suggest::nearest;
 use super::{is_true, text_of, texts_of};
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{
     CallInput, CallOutput, CallSecret, DispatchInput, InputType, ScheduleEntry, Trigger, Triggers,
 };
@@ -109,19 +108,11 @@ impl Reader<'_, '_> {
     }
 
     fn check_cron(&mut self, cron: &Spanned<String>) {
-        match Cron::parse(&cron.value) {
-            Err(error) => {
-                let message =
-                    "Invalid cron expression. Expected format: '* * * * *' (minute hour day month weekday)";
-                let diagnostic = self.report.describe(cron.span, "cron", message);
-                self.report.push(diagnostic.with_help(error.to_string()));
-            }
-            Ok(parsed) if !parsed.ever_fires() => {
-                let message = "the schedule never fires: no month that it names has such a day";
-                let diagnostic = self.report.describe(cron.span, "cron-never", message);
-                self.report.push(Diagnostic { severity: Severity::Warning, ..diagnostic });
-            }
-            Ok(_) => {}
+        if let Err(error) = Cron::parse(&cron.value) {
+            let message =
+                "Invalid cron expression. Expected format: '* * * * *' (minute hour day month weekday)";
+            let diagnostic = self.report.describe(cron.span, "cron", message);
+            self.report.push(diagnostic.with_help(error.to_string()));
         }
     }
 

@@ -4,6 +4,7 @@ mod deprecated_command;
 mod hardcoded_credentials;
 mod insecure_commands;
 mod moved_reference;
+mod schedule_never;
 mod short_commit;
 mod unpinned_action;
 mod unpinned_image;
@@ -21,4 +22,5 @@ pub(crate) static RULES: &[&Rule] = &[
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,
+    &schedule_never::RULE,
 ];

@@ -19,8 +19,8 @@ pub(crate) static RULES: &[&Rule] = &[
     &super::ignore::RULE,
     &insecure_commands::RULE,
     &moved_reference::RULE,
+    &schedule_never::RULE,
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,
-    &schedule_never::RULE,
 ];

@@ -8,6 +8,7 @@
 //!    [`permissions`] and [`resolve`] are what called workflows are held against and found by.
 //!    [`lint`] says what a careful reviewer would, by the [`rule`]s.
 //! 4. [`expr`]: the expression language.
+//!    [`types`] infers what an expression gives at its place, and what is wrong with it.
 //! 5. [`event`], [`trigger`], [`filter`], [`schedule`]: whether an event triggers a workflow, and when a schedule does.
 //! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
 //!
@@ -32,4 +33,5 @@ mod schema;
 pub mod source;
 pub mod template;
 pub mod trigger;
+pub mod types;
 pub mod yaml;

@@ -240,6 +240,14 @@ impl<'a> Iterator for Children<'a> {
     }
 }
 
+impl DoubleEndedIterator for Children<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (&id, rest) = self.ids.split_last()?;
+        self.ids = rest;
+        Some(Node { tree: self.tree, id })
+    }
+}
+
 impl ExactSizeIterator for Children<'_> {}
 
 impl<'a> Node<'a> {

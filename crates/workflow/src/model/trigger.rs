@@ -44,6 +44,8 @@ pub struct Trigger {
     pub dispatch_inputs: IndexMap<String, DispatchInput>,
     /// `inputs` of `workflow_call`.
     pub call_inputs: IndexMap<String, CallInput>,
+    /// Whether `workflow_call` has the key `secrets`, be it empty.
+    pub declares_secrets: bool,
     /// `secrets` of `workflow_call`.
     pub call_secrets: IndexMap<String, CallSecret>,
     /// `outputs` of `workflow_call`.

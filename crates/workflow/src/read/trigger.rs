@@ -68,6 +68,7 @@ impl Reader<'_, '_> {
             "workflow_dispatch" => trigger.dispatch_inputs = self.dispatch_inputs(value),
             "workflow_call" => {
                 trigger.call_inputs = self.named(value, "inputs", Self::call_input);
+                trigger.declares_secrets = value.entry("secrets").is_some();
                 trigger.call_secrets = self.named(value, "secrets", |_, token| Some(call_secret(token)));
                 trigger.call_outputs = self.named(value, "outputs", |_, token| call_output(token));
             }

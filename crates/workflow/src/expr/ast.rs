@@ -73,12 +73,14 @@ impl Comparison {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tree {
     pub(crate) source: Arc<str>,
     /// Each node after its operands; the last one is the root. Empty for a blank expression.
     pub(crate) nodes: Box<[(Syntax, u32)]>,
     pub(crate) operands: Box<[NodeId]>,
+    /// Whether it was made of text with expressions in it.
+    pub(crate) is_text: bool,
 }
 
 /// A parsed expression with its source text. A clone shares both.
@@ -164,6 +166,17 @@ impl Expr {
             }
         }
         indexed
+    }
+
+    /// Whether the expression stands for text with expressions in it: it is a call of `format` that no author wrote.
+    pub fn is_text(&self) -> bool {
+        self.tree.is_text
+    }
+
+    /// The same expression, known to stand for text.
+    pub(crate) fn into_text(self) -> Self {
+        let tree = Tree { is_text: true, ..Arc::unwrap_or_clone(self.tree) };
+        Self { tree: Arc::new(tree) }
     }
 
     /// The text, when the expression is a literal text and nothing else.
@@ -291,6 +304,46 @@ impl<'a> Node<'a> {
     /// Where the node's own token is in the source, in bytes: a name's first letter, an operator's symbol.
     pub fn offset(self) -> usize {
         self.tree.nodes[self.id as usize].1 as usize
+    }
+
+    /// The node whose token is the leftmost one of this node and its operands.
+    #[must_use]
+    pub fn first(self) -> Self {
+        let leftmost = match self.kind() {
+            NodeKind::Index(base, _) => Some(base),
+            NodeKind::Compare(_, left, _) => Some(left),
+            NodeKind::And(mut operands) | NodeKind::Or(mut operands) => operands.next(),
+            _ => None,
+        };
+        leftmost.map_or(self, Self::first)
+    }
+
+    /// The node whose token is the rightmost one of this node and its operands. Of a call it is the name.
+    #[must_use]
+    pub fn last(self) -> Self {
+        let rightmost = match self.kind() {
+            NodeKind::Index(_, index) => Some(index),
+            NodeKind::Compare(_, _, right) => Some(right),
+            NodeKind::Not(operand) => Some(operand),
+            NodeKind::And(mut operands) | NodeKind::Or(mut operands) => operands.next_back(),
+            _ => None,
+        };
+        rightmost.map_or(self, Self::last)
+    }
+
+    /// The length of the node's own token in bytes: of a name, a literal, an operator.
+    #[must_use]
+    pub fn symbol_length(self) -> usize {
+        match self.kind() {
+            NodeKind::Property(name) | NodeKind::Context(name) => name.len(),
+            NodeKind::String(text) => text.len() + text.matches('\'').count() + 2,
+            NodeKind::Call(function, _) => function.name().len(),
+            NodeKind::Compare(operator, ..) => operator.symbol().len(),
+            NodeKind::And(_) | NodeKind::Or(_) => 2,
+            NodeKind::Null | NodeKind::Bool(true) => 4,
+            NodeKind::Bool(false) => 5,
+            _ => 1,
+        }
     }
 
     /// As [`Node::offset`], in characters from 1.

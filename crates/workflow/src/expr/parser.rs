@@ -29,6 +29,7 @@ pub fn parse(source: &str, names: &Names) -> Result<Expr, ExprError> {
             source: Arc::from(source),
             nodes: parser.nodes.into_boxed_slice(),
             operands: parser.operands.into_boxed_slice(),
+            is_text: false,
         }),
     })
 }

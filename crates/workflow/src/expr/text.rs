@@ -158,7 +158,7 @@ pub fn parse_key<'a>(text: &'a str, names: &Names) -> Result<Text<'a>, ExprError
     }
     // The places in this expression are none of the text.
     parse(&mixed.finish(), names)
-        .map(Text::Expression)
+        .map(|expr| Text::Expression(expr.into_text()))
         .map_err(|error| ExprError { offset: Some(0), ..error })
 }
 

@@ -1,6 +1,9 @@
 //! Collects what the rules find in one file.
 
+use std::rc::Rc;
+
 use super::Settings;
+use super::expressions::ExpressionFinding;
 use crate::diagnostic::Diagnostic;
 use crate::read::MAX_DIAGNOSTICS;
 use crate::rule::Rule;
@@ -12,12 +15,14 @@ pub struct Findings<'a> {
     file: &'a SourceFile,
     settings: &'a Settings<'a>,
     rule: Option<&'static Rule>,
+    /// What the types say of the file's expressions, once a rule has asked.
+    expressions: Option<Rc<[ExpressionFinding]>>,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(file: &'a SourceFile, settings: &'a Settings<'a>, read: Vec<Diagnostic>) -> Self {
-        Self { file, settings, rule: None, diagnostics: read }
+        Self { file, settings, rule: None, expressions: None, diagnostics: read }
     }
 
     /// Makes `rule` the one whose findings follow.
@@ -36,6 +41,14 @@ impl<'a> Findings<'a> {
     #[must_use]
     pub fn settings(&self) -> &'a Settings<'a> {
         self.settings
+    }
+
+    /// What the types say of the file's expressions: made once, for all rules.
+    pub(super) fn expressions(
+        &mut self,
+        make: impl FnOnce() -> Vec<ExpressionFinding>,
+    ) -> Rc<[ExpressionFinding]> {
+        self.expressions.get_or_insert_with(|| make().into()).clone()
     }
 
     /// A finding of the rule that is being checked, to be completed and added with [`Findings::push`].

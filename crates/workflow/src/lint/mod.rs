@@ -10,6 +10,7 @@
 //! Invariants: rules are pure; a rule finds nothing in what could not be read; no rule but those of reading has the
 //! severity error.
 
+mod expressions;
 mod findings;
 mod ignore;
 mod rules;

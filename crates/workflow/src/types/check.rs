@@ -7,8 +7,9 @@ use super::contexts::Scope;
 use super::functions;
 use super::mistake::{Mistake, MistakeKind};
 use super::repetition;
-use super::ty::Type;
+use super::ty::{ObjectType, Type};
 use crate::expr::{Comparison, Expr, Node, NodeKind, Value};
+use crate::read::suggest::nearest;
 
 /// Properties whose types are joined for `object.*`; of more nothing is said.
 const MAX_JOINED: usize = 64;
@@ -46,7 +47,8 @@ pub(super) struct Checker<'s, 't> {
 
 impl Checker<'_, '_> {
     pub(super) fn report(&mut self, node: Node<'_>, kind: MistakeKind) {
-        self.mistakes.push(Mistake { kind, offset: node.offset(), length: length(node) });
+        let (offset, length) = extent(node);
+        self.mistakes.push(Mistake { kind, offset, length });
     }
 
     /// The type of a node. Expressions are parsed only up to a depth, which bounds the recursion.
@@ -57,7 +59,7 @@ impl Checker<'_, '_> {
             NodeKind::Number(_) => Type::Number,
             NodeKind::String(_) | NodeKind::Property(_) => Type::String,
             NodeKind::Context(name) => self.scope.context_type(name).unwrap_or(Type::Any),
-            NodeKind::Call(function, arguments) => functions::infer(self, node, function, arguments),
+            NodeKind::Call(function, arguments) => functions::infer(self, function, arguments),
             NodeKind::Index(base, index) => self.index(base, index),
             NodeKind::Not(operand) => {
                 self.infer(operand);
@@ -97,7 +99,10 @@ impl Checker<'_, '_> {
                 if is_context(base, "vars") {
                     self.check_variable(index, name);
                 }
-                object.property(name).unwrap_or_else(|| self.unknown(base, Type::Object(object), index, name))
+                match object.property(name).filter(|_| !is_slip(&object, name)) {
+                    Some(ty) => ty,
+                    None => self.unknown(base, Type::Object(object), index, name),
+                }
             }
             Type::Filtered(item) => match &*item {
                 Type::Object(object) => match object.property(name) {
@@ -216,9 +221,10 @@ impl Checker<'_, '_> {
         if !is_equality {
             return;
         }
-        let text = match (&left_type, &right_type, left.kind(), right.kind()) {
-            (Type::Bool, _, _, NodeKind::String(text)) | (_, Type::Bool, NodeKind::String(text), _) => text,
-            _ => return,
+        let ((Type::Bool, _, _, NodeKind::String(text)) | (_, Type::Bool, NodeKind::String(text), _)) =
+            (&left_type, &right_type, left.kind(), right.kind())
+        else {
+            return;
         };
         if !is_number(text) {
             self.report(node, MistakeKind::BooleanWithText { text: text.to_owned(), operator });
@@ -238,12 +244,23 @@ impl Checker<'_, '_> {
     }
 }
 
+/// Where a node begins, and how many bytes it is long, as far as that can be told: the end of a call is not known.
+pub(super) fn extent(node: Node<'_>) -> (usize, usize) {
+    let (start, last) = (node.first().offset(), node.last());
+    (start, (last.offset() + last.symbol_length()).saturating_sub(start))
+}
+
 /// The type of an object's values.
-fn values(object: &super::ty::ObjectType) -> Type {
+fn values(object: &ObjectType) -> Type {
     if object.properties().len() > MAX_JOINED {
         return Type::Any;
     }
     Type::any_of(object.properties().map(|(_, ty)| ty.clone()).chain(object.rest()))
+}
+
+/// Whether a name is probably meant to be one of those that are known, though others may be there.
+fn is_slip(object: &ObjectType, name: &str) -> bool {
+    object.rest_is_text() && object.known(name).is_none() && nearest(name, object.names()).is_some()
 }
 
 fn is_context(node: Node<'_>, name: &str) -> bool {
@@ -268,18 +285,4 @@ fn are_comparable(left: &Type, right: &Type) -> bool {
 
 fn is_ordered(ty: &Type) -> bool {
     matches!(ty, Type::Any | Type::Number | Type::String)
-}
-
-/// The length of a node's own token, as far as it can be told.
-fn length(node: Node<'_>) -> usize {
-    match node.kind() {
-        NodeKind::Property(name) | NodeKind::Context(name) => name.len(),
-        NodeKind::String(text) => text.len() + text.matches('\'').count() + 2,
-        NodeKind::Call(function, _) => function.name().len(),
-        NodeKind::Compare(operator, ..) => operator.symbol().len(),
-        NodeKind::And(_) | NodeKind::Or(_) => 2,
-        NodeKind::Null | NodeKind::Bool(true) => 4,
-        NodeKind::Bool(false) => 5,
-        _ => 1,
-    }
 }

@@ -13,9 +13,17 @@ const GIVEN_SECRETS: [&str; 3] = ["GITHUB_TOKEN", "ACTIONS_STEP_DEBUG", "ACTIONS
 
 /// What is known of the actions that steps use.
 pub trait KnownActions {
-    /// The names of the outputs of the action at a `uses`; none where they are not known, or where the action may set
-    /// others than it declares.
-    fn outputs(&self, uses: &str) -> Option<Vec<Arc<str>>>;
+    /// The outputs of the action at a `uses`; none where they are not known.
+    fn outputs(&self, uses: &str) -> Option<ActionOutputs>;
+}
+
+/// The outputs of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionOutputs {
+    /// The names that its metadata declares.
+    pub names: Vec<Arc<str>>,
+    /// Whether it can set no others. A program can: its metadata is only what its author says.
+    pub is_complete: bool,
 }
 
 /// No action is known.
@@ -23,7 +31,7 @@ pub trait KnownActions {
 pub struct NoActions;
 
 impl KnownActions for NoActions {
-    fn outputs(&self, _: &str) -> Option<Vec<Arc<str>>> {
+    fn outputs(&self, _: &str) -> Option<ActionOutputs> {
         None
     }
 }
@@ -32,6 +40,8 @@ impl KnownActions for NoActions {
 pub struct FileTypes<'w> {
     file: File<'w>,
     actions: &'w dyn KnownActions,
+    /// The names of the configuration variables, where they are known.
+    variables: Option<&'w [String]>,
     github: OnceCell<Type>,
     inputs: OnceCell<Type>,
     secrets: OnceCell<Type>,
@@ -84,12 +94,19 @@ impl<'w> FileTypes<'w> {
         Self {
             file,
             actions,
+            variables: None,
             github: OnceCell::new(),
             inputs: OnceCell::new(),
             secrets: OnceCell::new(),
             called_jobs: OnceCell::new(),
             jobs: std::iter::repeat_with(JobTypes::default).take(jobs).collect(),
         }
+    }
+
+    /// The same types with configuration variables of these names, and no others.
+    #[must_use]
+    pub fn with_variables(self, variables: Option<&'w [String]>) -> Self {
+        Self { variables, ..self }
     }
 
     /// The place outside of jobs and steps.
@@ -146,7 +163,10 @@ impl<'t> Scope<'t> {
         let known = CONTEXTS.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
         Some(match known {
             "github" => types.github.get_or_init(|| github::context(self.event())).clone(),
-            "env" | "vars" => Type::texts(),
+            "env" => Type::texts(),
+            "vars" => types
+                .variables
+                .map_or_else(Type::texts, |names| Type::texts_named(names.iter().map(String::as_str))),
             "secrets" => types.secrets.get_or_init(|| self.secrets()).clone(),
             "job" => self.job_types(|job| &job.job, Self::job),
             "jobs" => types.called_jobs.get_or_init(|| self.called_jobs()).clone(),
@@ -278,7 +298,11 @@ impl<'t> Scope<'t> {
     fn step_type(&self, step: &Step) -> Type {
         let outputs = match &step.kind {
             StepKind::Uses { uses, .. } => match self.types.actions.outputs(&uses.value) {
-                Some(names) => Type::texts_named(names.iter().map(|name| &**name)),
+                Some(outputs) => {
+                    let rest = if outputs.is_complete { Rest::Nothing } else { Rest::String };
+                    let names = outputs.names.iter().map(|name| (&**name, Type::String));
+                    Type::Object(ObjectType::new(names, rest))
+                }
                 None => Type::texts(),
             },
             _ => Type::texts(),

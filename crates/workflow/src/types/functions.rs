@@ -2,7 +2,7 @@
 
 use super::check::Checker;
 use super::mistake::MistakeKind;
-use super::repetition::same;
+use super::repetition::{bare, same};
 use super::ty::Type;
 use crate::expr::format::{Piece, pieces};
 use crate::expr::json::from_json as json_of;
@@ -12,12 +12,7 @@ const TEXT: &str = "a text";
 const LIST_OR_TEXT: &str = "a list or a text";
 
 /// The type of a call.
-pub(super) fn infer(
-    checker: &mut Checker<'_, '_>,
-    call: Node<'_>,
-    function: Function,
-    arguments: Children<'_>,
-) -> Type {
+pub(super) fn infer(checker: &mut Checker<'_, '_>, function: Function, arguments: Children<'_>) -> Type {
     match function {
         Function::Always | Function::Cancelled | Function::Failure | Function::Success => {
             arguments.for_each(|argument| drop(checker.infer(argument)));
@@ -48,7 +43,7 @@ pub(super) fn infer(
             Type::String
         }
         Function::FromJson => from_json(checker, arguments),
-        Function::Case => case(checker, call, arguments),
+        Function::Case => case(checker, arguments),
     }
 }
 
@@ -146,11 +141,8 @@ fn from_json(checker: &mut Checker<'_, '_>, mut arguments: Children<'_>) -> Type
     }
 }
 
-fn case(checker: &mut Checker<'_, '_>, call: Node<'_>, arguments: Children<'_>) -> Type {
+fn case(checker: &mut Checker<'_, '_>, arguments: Children<'_>) -> Type {
     let count = arguments.len();
-    if count % 2 == 0 {
-        checker.report(call, MistakeKind::CaseWithoutDefault { count });
-    }
     let mut values = Vec::new();
     let mut conditions: Vec<Node<'_>> = Vec::new();
     for (place, argument) in arguments.enumerate() {
@@ -165,7 +157,7 @@ fn case(checker: &mut Checker<'_, '_>, call: Node<'_>, arguments: Children<'_>) 
             checker.report(argument, MistakeKind::Argument { function, place, found, expected });
         }
         if conditions.iter().any(|before| same(*before, argument)) {
-            checker.report(argument, MistakeKind::RepeatedCase { part: argument.to_string() });
+            checker.report(argument, MistakeKind::RepeatedCase { part: bare(argument) });
         }
         conditions.push(argument);
     }

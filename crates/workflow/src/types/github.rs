@@ -7,18 +7,52 @@ use crate::template::{Token, TokenKind};
 
 /// Properties of `github` that are texts.
 const TEXTS: [&str; 42] = [
-    "action", "action_path", "action_ref", "action_repository", "action_status", "actor", "actor_id", "api_url",
-    "base_ref", "env", "event_name", "event_path", "graphql_url", "head_ref", "job", "output", "path", "ref",
-    "ref_name", "ref_type", "repository", "repository_id", "repository_owner", "repository_owner_id",
-    "repository_visibility", "repositoryUrl", "run_attempt", "run_id", "run_number", "secret_source",
-    "server_url", "sha", "state", "step_summary", "token", "triggering_actor", "workflow", "workflow_ref",
-    "workflow_sha", "workspace", "retention_days", "artifact_cache_size_limit",
+    "action",
+    "action_path",
+    "action_ref",
+    "action_repository",
+    "action_status",
+    "actor",
+    "actor_id",
+    "api_url",
+    "base_ref",
+    "env",
+    "event_name",
+    "event_path",
+    "graphql_url",
+    "head_ref",
+    "job",
+    "output",
+    "path",
+    "ref",
+    "ref_name",
+    "ref_type",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "repository_visibility",
+    "repositoryUrl",
+    "run_attempt",
+    "run_id",
+    "run_number",
+    "secret_source",
+    "server_url",
+    "sha",
+    "state",
+    "step_summary",
+    "token",
+    "triggering_actor",
+    "workflow",
+    "workflow_ref",
+    "workflow_sha",
+    "workspace",
+    "retention_days",
+    "artifact_cache_size_limit",
 ];
 
 static RUNNER: LazyLock<Type> = LazyLock::new(|| {
-    Type::texts_named([
-        "name", "os", "arch", "temp", "tool_cache", "debug", "environment", "workspace",
-    ])
+    Type::texts_named(["name", "os", "arch", "temp", "tool_cache", "debug", "environment", "workspace"])
 });
 
 static STRATEGY: LazyLock<Type> = LazyLock::new(|| {

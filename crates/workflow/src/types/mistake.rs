@@ -79,11 +79,6 @@ pub enum MistakeKind {
         /// Why not.
         reason: String,
     },
-    /// `case` with an even number of arguments.
-    CaseWithoutDefault {
-        /// How many there are.
-        count: usize,
-    },
     /// An argument of `format` whose number is not in the template.
     UnusedArgument {
         /// The argument, from 0.
@@ -167,9 +162,6 @@ impl Mistake {
             MistakeKind::Unexpected { expected: "a boolean" | "a number", found: Type::String } => {
                 Some("text is not converted here; `fromJSON(…)` makes a number or boolean of it".into())
             }
-            MistakeKind::CaseWithoutDefault { .. } => {
-                Some("`case` takes pairs of condition and value, and a default at the end".into())
-            }
             _ => None,
         }
     }
@@ -209,9 +201,6 @@ impl fmt::Display for Mistake {
                 function.name()
             ),
             MistakeKind::BrokenJson { reason } => write!(f, "`fromJSON` of a text that is no JSON: {reason}"),
-            MistakeKind::CaseWithoutDefault { count } => {
-                write!(f, "`case` takes an odd number of arguments, but {count} are given")
-            }
             MistakeKind::UnusedArgument { place } => {
                 write!(f, "the template of `format` does not use argument {{{place}}}")
             }

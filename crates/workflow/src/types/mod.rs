@@ -2,7 +2,8 @@
 //! what is wrong with it.
 //!
 //! [`FileTypes`] knows one file, a [`Scope`] a place in it: `scope.context_type("steps")` says what a context is there,
-//! [`check`] what an expression gives and its [`Mistake`]s. [`places`] goes through all expressions of a file.
+//! [`check`] what an expression gives and its [`Mistake`]s. [`mistakes_of_workflow`] and
+//! [`mistakes_of_action`] go through all expressions of a file.
 //!
 //! Invariants:
 //! * A mistake is none that makes GitHub refuse the file.
@@ -16,10 +17,14 @@ mod github;
 mod matrix;
 mod mistake;
 mod payload;
+mod place;
 mod repetition;
 mod ty;
+mod walk;
 
 pub use check::{Checked, check, check_node};
-pub use contexts::{FileTypes, KnownActions, NoActions, Scope};
+pub use contexts::{ActionOutputs, FileTypes, KnownActions, NoActions, Scope};
 pub use mistake::{Mistake, MistakeKind};
+pub use place::Site;
 pub use ty::{Name, ObjectType, Rest, Type};
+pub use walk::{action as mistakes_of_action, workflow as mistakes_of_workflow};

@@ -13,11 +13,11 @@ pub(super) fn check(checker: &mut Checker<'_, '_>, operands: Children<'_>, is_an
         for earlier in operands.take(place) {
             if same(earlier, later) {
                 let operator = if is_and { "&&" } else { "||" };
-                checker.report(later, MistakeKind::Repeated { part: later.to_string(), operator });
+                checker.report(later, MistakeKind::Repeated { part: bare(later), operator });
                 break;
             }
             if exclude(earlier, later, is_and) {
-                let (one, other) = (earlier.to_string(), later.to_string());
+                let (one, other) = (bare(earlier), bare(later));
                 checker.report(later, MistakeKind::Contradiction { one, other, outcome: !is_and });
                 break;
             }
@@ -51,7 +51,8 @@ pub(super) fn same(one: Node<'_>, other: Node<'_>) -> bool {
 }
 
 fn all_same(mut left: Children<'_>, right: Children<'_>) -> bool {
-    left.len() == right.len() && right.into_iter().all(|other| left.next().is_some_and(|one| same(one, other)))
+    left.len() == right.len()
+        && right.into_iter().all(|other| left.next().is_some_and(|one| same(one, other)))
 }
 
 /// Whether both cannot be true, in `&&`, or false, in `||`, at once.
@@ -91,4 +92,15 @@ fn differ(a: Node<'_>, b: Node<'_>, c: Node<'_>, d: Node<'_>) -> bool {
 fn are_words(one: &str, other: &str) -> bool {
     let is_number = |text: &str| !crate::expr::Value::from(text).to_number().is_nan();
     !(is_number(one) && is_number(other))
+}
+
+/// A part as GitHub writes it back, without the parentheses around it.
+pub(super) fn bare(node: Node<'_>) -> String {
+    let written = node.to_string();
+    match node.kind() {
+        NodeKind::Compare(..) | NodeKind::And(_) | NodeKind::Or(_) => {
+            written[1..written.len() - 1].to_owned()
+        }
+        _ => written,
+    }
 }

@@ -154,6 +154,11 @@ impl ObjectType {
         }
     }
 
+    /// Whether other names than the known ones may be there, as texts.
+    pub(super) fn rest_is_text(&self) -> bool {
+        self.rest == Rest::String
+    }
+
     /// Whether other names than the known ones are mistakes.
     #[must_use]
     pub fn is_strict(&self) -> bool {
@@ -330,11 +335,7 @@ mod tests {
         check(&Type::String, &Type::String, "string");
         check(&Type::String, &Type::Null, "any");
         check(&Type::array(Type::String), &Type::array(Type::Bool), "array<any>");
-        check(
-            &Type::strict([("a", Type::Bool)]),
-            &Type::strict([("a", Type::Bool)]),
-            "{a: boolean}",
-        );
+        check(&Type::strict([("a", Type::Bool)]), &Type::strict([("a", Type::Bool)]), "{a: boolean}");
         check(&Type::strict([("a", Type::Bool)]), &Type::texts(), "{a: boolean; … => string}");
     }
 

@@ -48,8 +48,13 @@ pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, Failure> {
 
 /// A workflow or action with the name that people gave it. Text that is not UTF-8 is found by whoever parses it.
 pub(crate) fn read_source(path: &Path) -> Result<SourceFile, Failure> {
+    read_as(path, path.display().to_string())
+}
+
+/// A workflow or action with another name for people.
+pub(crate) fn read_as(path: &Path, name: String) -> Result<SourceFile, Failure> {
     let bytes = read_bytes(path).map_err(|error| unreadable(path, error))?;
-    Ok(SourceFile::from_bytes(path.display().to_string(), &bytes))
+    Ok(SourceFile::from_bytes(name, &bytes))
 }
 
 /// The workflow that people name, itself named relative to `root`, an absolute path, where it is in it.

@@ -20,8 +20,16 @@ pub struct Rule {
     pub actionlint: Option<&'static str>,
     /// Why it matters and what to do, in Markdown, with examples that are tests (see [`lint`]).
     pub page: &'static str,
-    /// Looks for it; `None` where reading a file finds it.
+    /// Looks for it; `None` where reading a file or another program finds it.
     pub(crate) check: Option<&'static dyn Check>,
+}
+
+impl Rule {
+    /// Whether its findings come from another program, which may not be installed.
+    #[must_use]
+    pub fn is_of_tool(&self) -> bool {
+        lint::TOOL_RULES.iter().any(|rule| rule.code == self.code)
+    }
 }
 
 impl std::fmt::Debug for Rule {
@@ -56,9 +64,9 @@ impl Group {
     }
 }
 
-/// All rules: those of reading, then those of the lints, each in the order of their codes.
+/// All rules: those of reading, those of the lints and those of other programs, each in the order of their codes.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    read::RULES.iter().chain(lint::RULES.iter().copied())
+    read::RULES.iter().chain(lint::RULES.iter().copied()).chain(lint::TOOL_RULES.iter().copied())
 }
 
 /// The rule with this code.

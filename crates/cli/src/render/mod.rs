@@ -2,6 +2,7 @@
 
 pub(crate) mod diagnostic;
 pub(crate) mod ending;
+pub(crate) mod markdown;
 pub(crate) mod model;
 pub(crate) mod ndjson;
 pub(crate) mod plain;

@@ -1,6 +1,7 @@
 //! The binary `firedog`, as people and programs call it.
 
 mod bad_input;
+mod check;
 mod command;
 mod edges;
 mod editor;

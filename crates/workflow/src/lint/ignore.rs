@@ -3,6 +3,7 @@
 //!
 //! Errors cannot be answered: GitHub refuses the file whatever a comment says.
 
+use super::Settings;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::rule::{self, Group, Rule};
 use crate::source::{SourceFile, Span};
@@ -31,7 +32,11 @@ struct Ignore<'a> {
 }
 
 /// The findings that no comment of the file answers, and those about the comments.
-pub(super) fn apply(file: &SourceFile, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(super) fn apply(
+    file: &SourceFile,
+    mut found: Vec<Diagnostic>,
+    settings: &Settings<'_>,
+) -> Vec<Diagnostic> {
     let text = &**file.text();
     if !text.contains(MARK) {
         return found;
@@ -43,7 +48,7 @@ pub(super) fn apply(file: &SourceFile, mut found: Vec<Diagnostic>) -> Vec<Diagno
         answer.map(|ignore| ignore.used = true).is_none()
     });
     for ignore in &ignores {
-        if let Some(message) = ignore.mistake() {
+        if let Some(message) = ignore.mistake(settings) {
             found.push(Diagnostic::new(RULE.code, RULE.severity, file, Some(ignore.span), message));
         }
     }
@@ -87,7 +92,7 @@ impl Ignore<'_> {
     }
 
     /// What is wrong with the comment itself.
-    fn mistake(&self) -> Option<String> {
+    fn mistake(&self, settings: &Settings<'_>) -> Option<String> {
         if self.codes.is_empty() {
             return Some("the comment names no rule: write `ignore[CODE] REASON`".into());
         }
@@ -97,6 +102,9 @@ impl Ignore<'_> {
         if self.reason.is_empty() {
             return Some("the comment gives no reason: write it behind the `]`".into());
         }
-        (!self.used).then(|| "the comment answers no finding".into())
+        // Of a rule that is off, or whose tool may not be installed here, nobody knows.
+        let known =
+            |code: &&str| settings.is_on(code) && rule::find(code).is_some_and(|rule| !rule.is_of_tool());
+        (!self.used && self.codes.iter().all(known)).then(|| "the comment answers no finding".into())
     }
 }

@@ -15,6 +15,7 @@ mod findings;
 mod ignore;
 mod rules;
 mod settings;
+pub mod tools;
 mod unit;
 mod uses;
 mod walk;
@@ -30,6 +31,7 @@ use crate::source::SourceFile;
 pub use findings::Findings;
 pub(crate) use rules::RULES;
 pub use settings::{ActionResolution, Level, ResolveAction, Settings};
+pub(crate) use tools::RULES as TOOL_RULES;
 pub use unit::{ActionUnit, ExpressionSite, JobUnit, Script, StepOwner, StepUnit, WorkflowUnit};
 pub use walk::scripts;
 
@@ -55,26 +57,50 @@ pub fn check_workflow(
     options: &ReadOptions<'_>,
     settings: &Settings<'_>,
 ) -> Parsed<Workflow> {
+    let Parsed { value, diagnostics } = examine_workflow(file, options, settings);
+    Parsed { value, diagnostics: settle(file, diagnostics, settings) }
+}
+
+/// Reads the metadata of an action and says all that there is to say of it, like [`check_workflow`].
+#[must_use]
+pub fn check_action(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Parsed<Action> {
+    let Parsed { value, diagnostics } = examine_action(file, options, settings);
+    Parsed { value, diagnostics: settle(file, diagnostics, settings) }
+}
+
+/// The findings of [`check_workflow`] before [`settle`]: for callers that add findings of their own.
+#[must_use]
+pub fn examine_workflow(
+    file: &SourceFile,
+    options: &ReadOptions<'_>,
+    settings: &Settings<'_>,
+) -> Parsed<Workflow> {
     let Parsed { value, diagnostics } = read::parse_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
     if let Some((workflow, root)) = &value {
         walk::workflow(WorkflowUnit { file, workflow, root, settings }, &mut findings);
     }
     let value = value.map(|(workflow, _)| workflow);
-    Parsed { value, diagnostics: finish(file, findings, settings) }
+    Parsed { value, diagnostics: findings.into_diagnostics() }
 }
 
-/// Reads the metadata of an action and says all that there is to say of it, like [`check_workflow`].
+/// The findings of [`check_action`] before [`settle`].
 #[must_use]
-pub fn check_action(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Parsed<Action> {
+pub fn examine_action(
+    file: &SourceFile,
+    options: &ReadOptions<'_>,
+    settings: &Settings<'_>,
+) -> Parsed<Action> {
     let (value, Parsed { value: root, diagnostics }) = read::parse_action_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
     if let (Some(action), Some(root)) = (&value, &root) {
         walk::action(ActionUnit { file, action, root, settings }, &mut findings);
     }
-    Parsed { value, diagnostics: finish(file, findings, settings) }
+    Parsed { value, diagnostics: findings.into_diagnostics() }
 }
 
-fn finish(file: &SourceFile, findings: Findings<'_>, settings: &Settings<'_>) -> Vec<Diagnostic> {
-    ignore::apply(file, settings.apply(findings.into_diagnostics()))
+/// What is left of all findings in a file after its comments and the settings, in the order of the file.
+#[must_use]
+pub fn settle(file: &SourceFile, found: Vec<Diagnostic>, settings: &Settings<'_>) -> Vec<Diagnostic> {
+    settings.apply(ignore::apply(file, found, settings))
 }

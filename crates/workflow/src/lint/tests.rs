@@ -179,7 +179,9 @@ fn every_rule_of_the_lints_has_an_example_with_a_finding() {
 
 #[test]
 fn codes_are_told_apart_and_in_order() {
-    for rules in [crate::read::RULES.iter().collect::<Vec<_>>(), super::RULES.to_vec()] {
+    for rules in
+        [crate::read::RULES.iter().collect::<Vec<_>>(), super::RULES.to_vec(), super::TOOL_RULES.to_vec()]
+    {
         assert!(rules.is_sorted_by(|left, right| left.code < right.code));
     }
     for rule in rule::all() {

@@ -31,6 +31,7 @@ use template::TemplateReader;
 pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, ReadOptions, Strictness};
 pub(crate) use report::MAX_DIAGNOSTICS;
 pub(crate) use rules::RULES;
+pub use suggest::nearest;
 
 /// Reads a workflow file and the workflows that it calls, as far as they can be found. Never fails: the value is as much
 /// of the model as could be read, which may be run only when there is no error.

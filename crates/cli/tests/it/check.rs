@@ -1,0 +1,161 @@
+//! `firedog check`: which files, which forms, which exit codes.
+
+use serde_json::{Value, json};
+
+use crate::command::{Answer, Place};
+
+const CLEAN: &str = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'true'}]\n";
+/// One error, at 4:5.
+const BROKEN: &str = "on: push\njobs:\n  a:\n    run-on: ubuntu-latest\n    steps: [{run: 'true'}]\n";
+/// One warning, at 5:19.
+const DOUBTFUL: &str =
+    "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: 'echo ::set-output name=a::b'}]\n";
+
+fn place() -> Place {
+    Place::with(&[
+        (".github/workflows/broken.yml", BROKEN),
+        (".github/workflows/clean.yml", CLEAN),
+        (".github/workflows/doubtful.yaml", DOUBTFUL),
+        (".github/actions/one/action.yml", "name: x\ndescription: x\nruns: {using: node20}\n"),
+    ])
+}
+
+fn check(place: &Place, arguments: &[&str]) -> Answer {
+    place.call(&[&["check"], arguments].concat())
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+/// `FILE:LINE:COLUMN CODE` of all findings that must be there.
+fn findings(answer: &Answer) -> Vec<String> {
+    let found = json(answer)["diagnostics"].as_array().expect("there is a list").clone();
+    let line = |finding: &Value| {
+        let text = |key: &str| finding[key].as_str().expect("it is text").to_owned();
+        format!("{}:{}:{} {}", text("file"), finding["line"], finding["column"], text("code"))
+    };
+    found.iter().map(line).collect()
+}
+
+#[test]
+fn a_repository_is_found_by_itself() {
+    let answer = check(&place(), &["--format", "json"]);
+    let found = findings(&answer);
+    for expected in [
+        ".github/actions/one/action.yml:3:7 ambiguous-mapping",
+        ".github/workflows/broken.yml:4:5 unexpected-key",
+        ".github/workflows/doubtful.yaml:5:19 deprecated-command",
+    ] {
+        assert!(found.iter().any(|it| it == expected), "{expected} is not in {found:#?}");
+    }
+    assert!(found.is_sorted_by_key(|it| it.split(':').next().map(str::to_owned)), "{found:#?}");
+    assert_eq!(answer.code, Some(1));
+}
+
+#[test]
+fn folders_and_files_can_be_named() {
+    let place = place();
+    let files = |arguments: &[&str]| {
+        let answer = check(&place, &[arguments, &["--format", "json"]].concat());
+        let names =
+            findings(&answer).into_iter().map(|it| it.split(':').next().unwrap_or_default().to_owned());
+        let mut names: Vec<String> = names.collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(files(&[".github/actions"]), [".github/actions/one/action.yml"]);
+    assert_eq!(files(&["./.github/workflows/broken.yml"]), ["./.github/workflows/broken.yml"]);
+    assert_eq!(
+        files(&[".github/workflows"]),
+        [".github/workflows/broken.yml", ".github/workflows/doubtful.yaml"]
+    );
+}
+
+#[test]
+fn people_see_lines_and_a_summary() {
+    let answer = check(&place(), &[".github/workflows/broken.yml"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""));
+    for part in
+        ["error[unexpected-key]", "4 │     run-on: ubuntu-latest", "did you mean `runs-on`?", " in 1 file"]
+    {
+        assert!(answer.stderr.contains(part), "{part} is not in:\n{}", answer.stderr);
+    }
+}
+
+#[test]
+fn one_object_a_line() {
+    let answer = check(&place(), &["--format", "ndjson"]);
+    let lines: Vec<Value> =
+        answer.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.len() >= 3 && lines.iter().all(|line| line["code"].is_string()), "{answer:?}");
+}
+
+#[test]
+fn the_least_severity_decides_what_counts() {
+    let place = place();
+    let doubtful = ".github/workflows/doubtful.yaml";
+    let call = |arguments: &[&str]| check(&place, &[&[doubtful, "--format", "json"], arguments].concat());
+    assert_eq!(call(&[]).code, Some(0));
+    let denied = call(&["--deny-warnings"]);
+    assert_eq!((denied.code, findings(&denied).is_empty()), (Some(1), false));
+    let errors = call(&["--deny-warnings", "--severity", "error"]);
+    assert_eq!((errors.code, findings(&errors).is_empty()), (Some(0), true));
+    let text = check(&place, &[doubtful, "--severity", "error"]);
+    assert!(text.stderr.contains("not shown (`--severity info`)"), "{}", text.stderr);
+}
+
+#[test]
+fn github_shows_commands_at_their_lines() {
+    let answer = check(&place(), &["--format", "github", ".github/workflows/broken.yml"]);
+    let expected = "::error file=.github/workflows/broken.yml,line=4,endLine=4,col=5,endColumn=11,title=unexpected-key::Unexpected value 'run-on'%0Ahelp: did you mean `runs-on`?\n";
+    assert!(answer.stdout.contains(expected), "{}", answer.stdout);
+    assert_eq!(answer.code, Some(1));
+}
+
+#[test]
+fn code_scanning_reads_sarif() {
+    let place = place();
+    let broken = place.root().join(".github/workflows/broken.yml");
+    let answer = check(&place, &["--format", "sarif", broken.to_str().expect("a path of text")]);
+    let log = json(&answer);
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().expect("there are results");
+    let found = results.iter().find(|it| it["ruleId"] == "unexpected-key").expect("it is found");
+    let place = &found["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], ".github/workflows/broken.yml");
+    let region = json!({ "startLine": 4, "startColumn": 5, "endLine": 4, "endColumn": 11 });
+    assert_eq!(place["region"], region);
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("there are rules");
+    let index = found["ruleIndex"].as_u64().and_then(|index| usize::try_from(index).ok()).expect("a number");
+    assert_eq!(rules[index]["id"], "unexpected-key");
+    assert!(rules[index]["help"]["markdown"].as_str().is_some_and(|text| !text.is_empty()));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_finding() {
+    let answer = check(&place(), &["missing.yml", ".github/workflows/broken.yml", "--format", "json"]);
+    assert_eq!((answer.code, findings(&answer).len()), (Some(2), 2));
+    assert!(answer.stderr.contains("cannot read `missing.yml`: No such file"), "{}", answer.stderr);
+}
+
+#[test]
+fn rules_are_explained() {
+    let place = Place::new();
+    let all = check(&place, &["--explain"]);
+    assert!(all.stdout.contains("unexpected-key") && all.stdout.contains("deprecated-command"), "{all:?}");
+    let one = check(&place, &["--explain", "deprecated-command"]);
+    assert!(one.stdout.starts_with("warning[deprecated-command]: a workflow command"), "{}", one.stdout);
+    assert!(!one.stdout.contains("```"), "{}", one.stdout);
+    let unknown = check(&place, &["--explain", "deprecated-comand"]);
+    let expected = "error: there is no rule `deprecated-comand`\nhelp: did you mean `deprecated-command`?\n";
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), expected));
+}
+
+#[test]
+fn the_page_of_the_rules_is_up_to_date() {
+    let answer = check(&Place::new(), &["--explain", "all", "--format", "markdown"]);
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    assert!(page == answer.stdout, "docs/rules.md is old; `script/rules` writes it");
+}

@@ -6,6 +6,11 @@ use crate::expr::{Object, Value};
 use crate::model::{CallInput, DispatchInput, InputType};
 use crate::template::{Token, TokenKind};
 
+/// The most characters that the inputs of one dispatch have together.
+const MAX_DISPATCH: usize = 65_535;
+/// The most characters of an environment's name.
+const MAX_ENVIRONMENT: usize = 255;
+
 /// Why inputs are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
@@ -33,6 +38,9 @@ pub enum InputError {
         /// What was given.
         value: String,
     },
+    /// More text than a dispatch may have.
+    #[error("the inputs have more than {MAX_DISPATCH} characters")]
+    Size,
     /// The default of an input cannot be evaluated.
     #[error("the default of input '{name}' cannot be evaluated: {message}")]
     Default {
@@ -67,6 +75,10 @@ pub fn dispatch_inputs(
     }
     given.extend(overrides.iter().map(|(name, value)| (name.as_str(), Value::from(value))));
     let mut errors = unknown(&given, declared.keys());
+    let size = |(name, value): (&str, &Value)| name.chars().count() + value.to_text().chars().count();
+    if given.iter().map(size).sum::<usize>() > MAX_DISPATCH {
+        errors.push(InputError::Size);
+    }
     let mut inputs = DispatchInputs::default();
     for (name, input) in declared {
         let text = match (given.get(name), &input.default) {
@@ -108,10 +120,20 @@ fn dispatch_value(name: &str, input: &DispatchInput, text: &str) -> Result<Value
         InputType::Choice if !input.options.iter().any(|option| option == text) => {
             Err(InputError::Option { name: name.to_owned(), value: text.to_owned() })
         }
+        InputType::Environment if !is_environment(text) => Err(InputError::Type {
+            name: name.to_owned(),
+            expected: "the name of an environment",
+            value: text.to_owned(),
+        }),
         // An empty number is none.
         InputType::Number if text.is_empty() => Ok(text.into()),
         kind => typed(name, kind, &read(kind, text)),
     }
+}
+
+/// Whether the text can name an environment; none is chosen by an empty one.
+fn is_environment(text: &str) -> bool {
+    text.chars().count() <= MAX_ENVIRONMENT && !text.chars().any(char::is_control) && text.trim() == text
 }
 
 /// The value that a text stands for where a value of this type is wanted; the text itself where it is none.
@@ -253,6 +275,8 @@ mod tests {
         check(dispatch(InputType::Choice, false, None), None, Ok(("one", "one".into())));
         check(dispatch(InputType::String, false, Some("d")), None, Ok(("d", "d".into())));
         check(dispatch(InputType::String, false, None), None, Ok(("", "".into())));
+        check(dispatch(InputType::Environment, false, None), Some("prod"), Ok(("prod", "prod".into())));
+        check(dispatch(InputType::Environment, false, None), None, Ok(("", "".into())));
     }
 
     #[test]
@@ -265,6 +289,10 @@ mod tests {
         check(dispatch(InputType::String, true, None), None, Err(InputError::Missing("Name".to_owned())));
         let option = InputError::Option { name: "Name".to_owned(), value: "three".to_owned() };
         check(dispatch(InputType::Choice, false, None), Some("three"), Err(option));
+        let environment = "the name of an environment";
+        check(dispatch(InputType::Environment, false, None), Some("a\nb"), wrong(environment, "a\nb"));
+        let long = "x".repeat(super::MAX_DISPATCH);
+        check(dispatch(InputType::String, false, None), Some(&long), Err(InputError::Size));
         let unknown = dispatch_inputs(&IndexMap::new(), &Value::Null, &[("x".to_owned(), String::new())]);
         assert_eq!(unknown, Err(vec![InputError::Unknown("x".to_owned())]));
     }

@@ -29,12 +29,16 @@ pub(crate) struct Section {
     pub(crate) secrets: Option<String>,
     /// Further arguments of `firedog run`.
     pub(crate) arguments: Vec<String>,
+    /// Further arguments of `firedog plan`.
+    pub(crate) plan_arguments: Vec<String>,
     /// Programs that must be on PATH.
     pub(crate) needs: Vec<String>,
     /// Whether only the namespace backend can do this.
     pub(crate) namespace_only: bool,
     /// The lines of the expected plan.
     pub(crate) plan: Option<Vec<String>>,
+    /// What `firedog plan` and `firedog list` must print in a format of theirs.
+    pub(crate) printed: Vec<Printed>,
     /// The expected findings of `firedog check`.
     pub(crate) diagnostics: Option<Vec<ExpectedDiagnostic>>,
     /// What must come of a run.
@@ -51,6 +55,32 @@ pub(crate) struct File {
     pub(crate) executable: bool,
     /// Whether it appears only after the commit.
     pub(crate) uncommitted: bool,
+}
+
+/// What the binary must print, to the letter.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) what: Print,
+    pub(crate) text: String,
+}
+
+/// What prints it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// `firedog plan` in this format.
+    Plan(&'static str),
+    /// `firedog list`, with the times after this one.
+    List(String),
+}
+
+impl Print {
+    /// The kind of the block.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Plan(format) => format,
+            Self::List(_) => "list",
+        }
+    }
 }
 
 /// What is wrong with a document, and on which line.
@@ -183,7 +213,17 @@ impl Section {
         match kind.as_str() {
             "yaml" => self.take_workflow(fence.text, &mut attributes)?,
             "json" => self.take_json(fence.text, &mut attributes)?,
-            "args" => self.arguments.extend(fence.text.split_whitespace().map(str::to_owned)),
+            "args" => {
+                let arguments =
+                    if attributes.flag("plan") { &mut self.plan_arguments } else { &mut self.arguments };
+                arguments.extend(fence.text.split_whitespace().map(str::to_owned));
+            }
+            "dot" => self.printed.push(Printed { what: Print::Plan("dot"), text: fence.text }),
+            "mermaid" => self.printed.push(Printed { what: Print::Plan("mermaid"), text: fence.text }),
+            "list" => {
+                let after = attributes.value("after").ok_or("a `list` needs `after=TIME`")?;
+                self.printed.push(Printed { what: Print::List(after), text: fence.text });
+            }
             "plan" => once(&mut self.plan, fence.text.lines().map(str::to_owned).collect(), "plan")?,
             "diagnostics" => {
                 once(&mut self.diagnostics, ExpectedDiagnostic::parse_all(&fence.text)?, "diagnostics")?
@@ -233,8 +273,12 @@ impl Section {
     fn incomplete(&self) -> Option<String> {
         if self.workflow.is_empty() {
             Some("no workflow".to_owned())
-        } else if self.plan.is_none() && self.diagnostics.is_none() && self.run.is_none() {
-            Some("nothing is expected: no `plan`, `diagnostics` or `run`".to_owned())
+        } else if self.plan.is_none()
+            && self.printed.is_empty()
+            && self.diagnostics.is_none()
+            && self.run.is_none()
+        {
+            Some("nothing is expected: no `plan`, `diagnostics`, `run` or what is printed".to_owned())
         } else if self.run.is_none() && !self.logs.is_empty() {
             Some("a log without a `run`".to_owned())
         } else {

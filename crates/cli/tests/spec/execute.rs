@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::document::{File, Section};
+use crate::document::{File, Print, Printed, Section};
 use crate::judge;
 
 /// How long a section may take, as `timeout` reads it; a stuck one is killed and fails.
@@ -43,9 +43,28 @@ pub(crate) fn plan(section: &Section, _: &Setting) -> Result<(), String> {
     let place = Place::lay(section);
     let mut arguments = vec!["plan", ".github/workflows/ci.yml", "--format", "json", "--root", "."];
     let payload = place.event(section, &mut arguments);
-    let ended = place.call(arguments.into_iter().map(str::to_owned).chain(payload).collect())?;
+    let arguments = arguments.into_iter().map(str::to_owned).chain(payload);
+    let ended = place.call(arguments.chain(section.plan_arguments.iter().cloned()).collect())?;
     let answer = one_object(&ended)?;
     judge::plan(section.plan.as_deref().unwrap_or_default(), &answer).map_err(|e| explain(&e, &ended))
+}
+
+pub(crate) fn print(section: &Section, printed: &Printed) -> Result<(), String> {
+    let place = Place::lay(section);
+    let arguments: Vec<String> = match &printed.what {
+        Print::List(after) => ["list", "--root", ".", "--after", after].map(str::to_owned).to_vec(),
+        Print::Plan(format) => {
+            let mut arguments = vec!["plan", ".github/workflows/ci.yml", "--format", format, "--root", "."];
+            let payload = place.event(section, &mut arguments);
+            let arguments = arguments.into_iter().map(str::to_owned).chain(payload);
+            arguments.chain(section.plan_arguments.iter().cloned()).collect()
+        }
+    };
+    let ended = place.call(arguments)?;
+    if ended.code == Some(0) && ended.output == printed.text {
+        return Ok(());
+    }
+    Err(explain(&format!("exit code 0 and this output are expected:\n{}", printed.text), &ended))
 }
 
 pub(crate) fn check(section: &Section, _: &Setting) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Runs the executable specification: each section of `spec/**/*.md` is a workflow with what must come of it.
 //!
-//! `spec/README.md` describes the format. A section becomes up to three tests, `FILE/SECTION/plan`, `.../check` and
+//! `spec/README.md` describes the format. A section becomes tests like `FILE/SECTION/plan`, `.../check` and
 //! `.../run`; the last runs the real binary on the namespace backend, or on the host where bubblewrap does not work,
 //! which is said aloud. Every section has a repository and a state folder of its own.
 
@@ -83,5 +83,14 @@ fn trials_of_section(file: &str, section: Section, setting: &Arc<Setting>) -> Ve
     add("plan", section.plan.is_some(), execute::plan);
     add("check", section.diagnostics.is_some(), execute::check);
     add("run", section.run.is_some(), execute::run);
+    for (index, printed) in section.printed.iter().enumerate() {
+        let section = Arc::clone(&section);
+        let name = format!("{file}/{}/{}", section.name, printed.what.name());
+        let place = format!("spec/{file}.md:{}", section.line);
+        trials.push(Trial::test(name, move || {
+            execute::print(&section, &section.printed[index])
+                .map_err(|e| Failed::from(format!("{place}: {}\n{e}", section.title)))
+        }));
+    }
     trials
 }

@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         test("unknown-blocks-and-attributes-are-refused", unknown_parts),
         test("a-section-must-expect-something", incomplete_sections),
+        test("the-reason-of-a-plan-is-compared", reasons),
         test("lines-of-a-run-block-are-checked", run_lines),
         test("what-is-not-named-must-succeed", unnamed_failures),
         test("logs-are-compared-without-gaps", log_gaps),
@@ -43,6 +44,21 @@ fn incomplete_sections() -> Result<(), String> {
     refused("## A\n```run\nrun: success\n```\n", "no workflow")?;
     refused(&format!("## A\n{WORKFLOW}```plan\na\n```\n```log\na\n```\n"), "a log without a `run`")?;
     refused(&format!("## A\n{WORKFLOW}```plan\n```\n## a\n{WORKFLOW}```plan\n```\n"), "same heading")
+}
+
+fn reasons() -> Result<(), String> {
+    let answer = serde_json::json!({
+        "triggered": false, "jobs": [], "workflows": [{ "not_triggered": { "message": "a branch" } }],
+    });
+    let check = |line: &str| judge::plan(&[line.to_owned()], &answer);
+    check("not triggered")?;
+    check("not triggered: branch")?;
+    for wrong in ["not triggered: tag", "a"] {
+        if check(wrong).is_ok() {
+            return Err(format!("accepted: {wrong}"));
+        }
+    }
+    refused(&format!("## A\n{WORKFLOW}```list\n```\n"), "needs `after=TIME`")
 }
 
 fn run_lines() -> Result<(), String> {

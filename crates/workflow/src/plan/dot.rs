@@ -47,7 +47,7 @@ fn edge_line(edge: &Edge) -> String {
     let borders: Vec<String> =
         [border("ltail", edge.from), border("lhead", edge.to)].into_iter().flatten().collect();
     let attributes = if borders.is_empty() { String::new() } else { format!(" [{}]", borders.join(", ")) };
-    format!("n{} -> n{}{attributes}", edge.from.node, edge.to.node)
+    format!("n{} -> n{}{attributes}", edge.from.last, edge.to.first)
 }
 
 /// A string in quotes that is shown as these lines. Graphviz also reads entities of HTML in it.

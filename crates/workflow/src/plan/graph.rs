@@ -49,20 +49,22 @@ pub(super) struct Edge {
     pub(super) to: End,
 }
 
-/// The end of an edge: a node or a group, and a node in it, which for a node is itself.
+/// The end of an edge: a node, which is its own first and last, or a group and the nodes that are its first and last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) group: Option<usize>,
-    pub(super) node: usize,
+    pub(super) first: usize,
+    pub(super) last: usize,
 }
 
 impl Part {
     fn end(&self) -> End {
         match self {
-            Self::Node(node) => End { group: None, node: node.number },
+            Self::Node(node) => End { group: None, first: node.number, last: node.number },
             Self::Group(group) => {
-                let node = group.parts.first().map_or(0, |part| part.end().node);
-                End { group: Some(group.number), node }
+                let first = group.parts.first().map_or(0, |part| part.end().first);
+                let last = group.parts.last().map_or(0, |part| part.end().last);
+                End { group: Some(group.number), first, last }
             }
         }
     }
@@ -138,12 +140,9 @@ impl Drawing {
             let number = self.group();
             let (parts, edges) = self.jobs(&leg.jobs);
             let skipped = if leg.skipped.is_some() { " (skipped)" } else { "" };
-            return Part::Group(Group {
-                number,
-                label: format!("{}{skipped}", cut(&leg.name)),
-                parts,
-                edges,
-            });
+            let calls = leg.uses.as_ref().map(|uses| format!(" calls {uses}")).unwrap_or_default();
+            let label = cut(&format!("{}{calls}{skipped}", leg.name));
+            return Part::Group(Group { number, label, parts, edges });
         }
         let mut lines = vec![leg.name.clone()];
         lines.extend((!leg.runs_on.is_empty()).then(|| format!("on {}", leg.runs_on.join(", "))));

@@ -25,14 +25,14 @@ fn push_group(text: &mut String, group: &Group, depth: usize) {
             }
         }
     }
-    text.push_str(&format!("{indent}end\n"));
     for Edge { from, to } in &group.edges {
-        text.push_str(&format!("{indent}{} --> {}\n", name(*from), name(*to)));
+        text.push_str(&format!("{indent}  {} --> {}\n", name(*from), name(*to)));
     }
+    text.push_str(&format!("{indent}end\n"));
 }
 
 fn name(end: End) -> String {
-    end.group.map_or_else(|| format!("n{}", end.node), |group| format!("g{group}"))
+    end.group.map_or_else(|| format!("n{}", end.first), |group| format!("g{group}"))
 }
 
 /// A string in quotes that is shown as these lines. All that Mermaid, Markdown or HTML could read stands as `#NUMBER;`.

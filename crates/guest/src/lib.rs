@@ -5,6 +5,7 @@
 //!
 //! * [`protocol`] names the messages and their limits; [`frame`] puts them on the stream.
 //! * [`serve`] is the agent's main loop. It uses blocking threads: a guest has few processes and no need of a runtime.
+//! * [`template`] is an agent that is forked for each machine.
 //! * The host side (async) lives in the crate `machine` and shares only `protocol` and `frame` with the agent.
 //!
 //! Invariants: no frame is longer than [`protocol::MAX_FRAME`], checked before memory is taken for it; the agent starts
@@ -20,5 +21,6 @@ mod output;
 pub mod protocol;
 mod reaper;
 pub mod serve;
+pub mod template;
 mod tree;
 mod which;

@@ -19,11 +19,24 @@ use crate::hash::hash_files;
 use crate::output::Replies;
 use crate::protocol::{Reply, Request, Scope, Usage};
 use crate::reaper::Processes;
+use crate::template::{self, Became, TemplateError};
 use crate::which::which;
 
-/// Serves the stream at descriptor 0 until it ends; for a program that is nothing but the agent.
+/// Why an agent ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum AgentError {
+    #[error(transparent)]
+    Stream(#[from] FrameError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// Serves the stream at descriptor 0 until it ends; for a program that is nothing but the agent. With
+/// [`template::ARGUMENT`] as its last argument it takes a template's orders from there instead, and what is forked serves
+/// the stream that came with the order.
 pub fn main() -> ExitCode {
-    match take_stdin().map_err(FrameError::Stream).and_then(serve) {
+    let is_template = std::env::args_os().next_back().is_some_and(|last| last == template::ARGUMENT);
+    match run(is_template) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -32,8 +45,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run(is_template: bool) -> Result<(), AgentError> {
+    let stream = take_stdin().map_err(FrameError::Stream)?;
+    let stream = match is_template {
+        true => match template::run(stream.into())? {
+            Became::Machine(stream) => stream,
+            Became::Nothing => return Ok(()),
+        },
+        false => stream,
+    };
+    Ok(serve(stream)?)
+}
+
 #[expect(clippy::print_stderr, reason = "the agent's standard error is its log on the host")]
-fn report(error: &FrameError) {
+fn report(error: &AgentError) {
     match std::error::Error::source(error) {
         Some(source) => eprintln!("guest agent: {error}: {source}"),
         None => eprintln!("guest agent: {error}"),

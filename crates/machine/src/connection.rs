@@ -23,7 +23,7 @@ use crate::backend::ByteStream;
 use crate::machine::MachineError;
 
 /// How long an agent may take to answer the greeting.
-const GREETING_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const GREETING_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Room that the reading task asks the system to fill at once, in bytes.
 const READ_SIZE: usize = 128 * 1024;
@@ -287,7 +287,8 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn with_log(reason: String, log: Option<&File>) -> String {
+/// A reason, with what the agent's log says.
+pub(crate) fn with_log(reason: String, log: Option<&File>) -> String {
     let tail = log.and_then(|log| tail(log).ok()).unwrap_or_default();
     let tail = tail.trim();
     if tail.is_empty() { reason } else { format!("{reason}; its log says: {tail}") }

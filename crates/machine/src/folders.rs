@@ -29,7 +29,7 @@ pub(crate) async fn copy(
     let mut copies = Vec::new();
     for place in Place::ALL {
         if let Content::Copy { root, entries } = spec.content(place) {
-            copies.push((root.clone(), entries.clone(), folder_of(place)));
+            copies.push((root.clone(), Arc::clone(entries), folder_of(place)));
         }
     }
     if copies.is_empty() {

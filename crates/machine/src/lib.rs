@@ -24,6 +24,7 @@ mod process;
 pub mod scratch;
 mod spawn;
 pub mod spec;
+mod started;
 
 pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream};

@@ -4,12 +4,13 @@
 //! *thread* that forked ends, and the threads of a pool end whenever they are idle.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::sync::oneshot;
 
 /// How long a machine may take to end by itself once its agent is told to.
@@ -29,7 +30,7 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
                 let spawned = job.command.spawn();
                 // Nobody waits when the machine was given up meanwhile; its stream is closed then.
                 if let Err(Ok(child)) = job.answer.send(spawned) {
-                    drop(MachineProcess { child: Some(child) });
+                    drop(MachineProcess::child(child));
                 }
             }
         };
@@ -39,11 +40,17 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     started.as_ref().map_err(|kind| io::Error::from(*kind))
 }
 
-/// A running process of the host that is a machine, or its outermost process. When it is dropped, it gets the time to end
-/// by itself: bubblewrap that is killed while it makes a sandbox leaves a part of it behind.
+/// The first process of a machine, or the outermost. When it is dropped, it gets the time to end by itself.
 #[derive(Debug)]
 pub(crate) struct MachineProcess {
-    child: Option<Child>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+enum Running {
+    Child(Child),
+    /// Another process's child, which waits for it.
+    Forked(OwnedFd),
 }
 
 impl MachineProcess {
@@ -51,40 +58,63 @@ impl MachineProcess {
         let (answer, spawned) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts machines is gone");
         spawner()?.send(Job { command, answer }).map_err(|_| gone())?;
-        let child = spawned.await.map_err(|_| gone())??;
-        Ok(Self { child: Some(child) })
+        Ok(Self::child(spawned.await.map_err(|_| gone())??))
+    }
+
+    pub(crate) fn child(child: Child) -> Self {
+        Self { running: Some(Running::Child(child)) }
+    }
+
+    /// The process with this descriptor. It counts as ended when none of its process namespace is left.
+    pub(crate) fn forked(pidfd: OwnedFd) -> Self {
+        Self { running: Some(Running::Forked(pidfd)) }
     }
 
     /// Waits for the process to end by itself, which is `true`; kills it when it takes too long. Blocks.
     pub(crate) fn end(mut self) -> bool {
-        self.child.take().is_some_and(end)
+        self.running.take().is_some_and(end)
     }
 }
 
 impl Drop for MachineProcess {
     fn drop(&mut self) {
-        if let Some(child) = self.child.take() {
+        if let Some(running) = self.running.take() {
             let thread = std::thread::Builder::new().name("machine-end".to_owned());
             // Without a thread the process still ends with its stream; only nobody waits for it.
-            let _ = thread.spawn(|| end(child));
+            let _ = thread.spawn(|| end(running));
         }
     }
 }
 
-fn end(mut child: Child) -> bool {
-    let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+fn end(running: Running) -> bool {
+    match running {
+        Running::Child(mut child) => {
+            let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+            // It fails only for a process that has ended.
+            let by_itself = end_in_time(pidfd.as_ref().ok(), || drop(child.kill()));
+            let is_reaped = matches!(child.try_wait(), Ok(Some(_)));
+            by_itself && is_reaped
+        }
+        Running::Forked(pidfd) => end_in_time(Some(&pidfd), || {
+            // As above.
+            let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+        }),
+    }
+}
+
+/// Whether a process ended by itself; it is killed otherwise.
+fn end_in_time(pidfd: Option<&OwnedFd>, kill: impl FnOnce()) -> bool {
     let ends_in_time = || {
-        let Ok(pidfd) = &pidfd else { return false };
+        let Some(pidfd) = pidfd else { return false };
         let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
         let ended = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&deadline));
         matches!(ended, Ok(1))
     };
     let by_itself = ends_in_time();
     if !by_itself {
-        // It fails only for a process that has ended. The kernel may keep one for a while that waits for a device.
-        let _ = child.kill();
+        kill();
+        // The kernel may keep one for a while that waits for a device.
         ends_in_time();
     }
-    let is_reaped = matches!(child.try_wait(), Ok(Some(_)));
-    by_itself && is_reaped
+    by_itself
 }

@@ -1,6 +1,7 @@
 //! What a machine is to be.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// All that a backend needs to know to boot a machine.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ impl MachineSpec {
 }
 
 /// The person or service for whom the machine runs, as far as a machine may know.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
     /// The home folder. Its files are hidden from isolated machines, tools on `path` excepted.
     pub home: PathBuf,
@@ -92,7 +93,7 @@ pub enum Content {
         /// The folder that `entries` are relative to.
         root: PathBuf,
         /// What to copy; parents are created.
-        entries: Vec<PathBuf>,
+        entries: Arc<Vec<PathBuf>>,
     },
     /// The host folder itself, which the machine cannot change where the backend isolates.
     ReadOnly(PathBuf),
@@ -109,7 +110,7 @@ pub enum Network {
 }
 
 /// The program that becomes the guest agent; it must call `guest::serve::main`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentCommand {
     /// The executable on the host.
     pub program: PathBuf,

@@ -113,7 +113,7 @@ impl Setup {
         let text = |name| spec.contexts.github.get(name).and_then(Value::as_str).unwrap_or_default();
         let repository =
             text("repository").rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace");
-        let content = Content::Copy { root: self.tree.root.clone(), entries: self.tree.entries.to_vec() };
+        let content = Content::Copy { root: self.tree.root.clone(), entries: Arc::clone(&self.tree.entries) };
         let objects = self.tree.git.as_ref().map(|git| git.common().join("objects"));
         MachineSpec {
             name: format!("{}-{}", spec.run, spec.job),

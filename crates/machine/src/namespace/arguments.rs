@@ -1,23 +1,16 @@
-//! Bubblewrap's command line for a machine.
+//! Bubblewrap's command line for a template.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
-
-use super::tools::{Tools, is_visible};
-use super::{HOME, TOOL_CACHE, folder_name, path_of};
-use crate::spec::{Content, MachineSpec, Network, Place};
+use super::mounts::{CARGO_HOME, GO_MODULES, MACHINES, STORE, Shown, in_store};
+use super::tools::Tools;
+use super::{HOME, TOOL_CACHE, path_of};
+use crate::spec::{MachineSpec, Network, Place};
 
 /// Where the agent's executable is inside.
 pub(super) const AGENT: &str = "/run/firedog/agent";
-
-/// Where Go finds modules that the caller has downloaded.
-const GO_MODULES: &str = "/run/firedog/go-modules";
-
-/// Cargo's home inside: writable, with the caller's registry in it.
-const CARGO_HOME: &str = "/home/runner/.cargo";
 
 /// Folders at the root that are links on some systems and folders on others.
 const ROOT_FOLDERS: [&str; 7] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libo32"];
@@ -33,37 +26,12 @@ const DATA: [&str; 6] = [
     "/sys/devices/system/cpu",
 ];
 
-/// Parts of `/proc` that change the whole host when written to.
-const KERNEL_SETTINGS: [&str; 4] = ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/acpi"];
-
-/// Secrets of the system that a caller with rights could read.
-const SECRETS: [&str; 18] = [
-    "/etc/shadow",
-    "/etc/shadow-",
-    "/etc/gshadow",
-    "/etc/gshadow-",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/krb5.keytab",
-    "/etc/ssl/private",
-    "/etc/pki/tls/private",
-    "/etc/letsencrypt",
-    "/etc/wireguard",
-    "/etc/openvpn",
-    "/etc/NetworkManager/system-connections",
-    "/etc/kubernetes",
-    "/etc/rancher",
-    "/etc/docker",
-    "/etc/ppp",
-    "/etc/security/opasswd",
-];
-
 /// Variables about language, time and tool behaviour that are the same inside.
 const PASSED: [&str; 7] =
     ["LANG", "LANGUAGE", "LC_ALL", "TZ", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL", "PYENV_VERSION"];
 
 /// Variables that name files with certificates.
-const CERTIFICATES: [&str; 9] = [
+pub(super) const CERTIFICATES: [&str; 9] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NIX_SSL_CERT_FILE",
@@ -87,25 +55,19 @@ const PROXIES: [&str; 8] = [
     "NO_PROXY",
 ];
 
-/// The arguments up to the program to run.
-pub(super) fn build(spec: &MachineSpec, tools: &Tools, scratch: &Path) -> Vec<OsString> {
+/// The arguments up to the program to run, for a template that shows of the host what it mounts itself, and what its
+/// machines do.
+pub(super) fn build(spec: &MachineSpec, in_template: &[Shown], in_machines: &[Shown]) -> Vec<OsString> {
     let mut arguments = Arguments::default();
     arguments.isolation(spec.network);
-    arguments.system(&spec.caller.home);
-    arguments.private_folders(spec, scratch);
-    arguments.tools(tools);
-    for path in &spec.read_only {
-        arguments.pair("--ro-bind", path, path);
-    }
-    for name in CERTIFICATES {
-        if let Some(file) = spec.caller.variable(name).map(Path::new)
-            && file.is_absolute()
-            && !is_visible(file, &tools.shown)
-        {
-            arguments.pair("--ro-bind-try", file, file);
-        }
+    arguments.system();
+    arguments.private_folders();
+    for Shown { from, to } in in_template {
+        // What is gone since it was found is not there inside.
+        arguments.pair("--ro-bind-try", from, to);
     }
     arguments.pair("--ro-bind", &spec.agent.program, AGENT);
+    arguments.store(spec, in_machines);
     arguments.one("--remount-ro", "/");
     arguments.one("--chdir", "/");
     arguments.list
@@ -166,7 +128,10 @@ impl Arguments {
     }
 
     /// Without `--die-with-parent`: a bubblewrap that is killed early by it leaves a half-made sandbox waiting for ever. The
-    /// agent ends with its stream, whoever held the other end, and dies with bubblewrap by a wish of its own.
+    /// template ends with its socket, whoever held the other end, and dies with bubblewrap by a wish of its own.
+    ///
+    /// The template may mount, and make namespaces, in this sandbox; being its root is what terminals are mounted by. Machines
+    /// give all of it up.
     fn isolation(&mut self, network: Network) {
         for flag in [
             "--unshare-user",
@@ -179,17 +144,21 @@ impl Arguments {
         ] {
             self.flag(flag);
         }
+        self.one("--uid", "0");
+        self.one("--gid", "0");
+        self.one("--cap-drop", "ALL");
+        self.one("--cap-add", "CAP_SYS_ADMIN");
+        // The kernel asks for it where a user namespace maps the root of the one above.
+        self.one("--cap-add", "CAP_SETFCAP");
         match network {
             Network::Full => {}
-            Network::None => self.flag("--unshare-net"),
+            // To start the loopback interface of the machines' own networks.
+            Network::None => self.one("--cap-add", "CAP_NET_ADMIN"),
         }
-        self.one("--cap-drop", "ALL");
         self.one("--hostname", "firedog");
-        // The filter's program is the standard output that bubblewrap is started with.
-        self.one("--seccomp", "1");
     }
 
-    fn system(&mut self, home: &Path) {
+    fn system(&mut self) {
         self.pair("--ro-bind", "/usr", "/usr");
         for folder in ROOT_FOLDERS {
             match fs::read_link(folder) {
@@ -216,15 +185,7 @@ impl Arguments {
         self.pair("--symlink", "/run/lock", "/var/lock");
         self.one("--dir", "/run/lock");
         self.one("--proc", "/proc");
-        // The caller may be root, who owns the kernel's settings: being without capabilities does not protect those.
-        let has_files = |path: &&&str| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-        if rustix::process::geteuid().is_root() {
-            for settings in KERNEL_SETTINGS.iter().filter(has_files) {
-                self.pair("--ro-bind", settings, settings);
-            }
-        }
         self.one("--dev", "/dev");
-        self.hide_secrets();
         // Name servers are often a file that a service keeps under `/run`.
         if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
             && !resolver.starts_with("/etc")
@@ -232,55 +193,22 @@ impl Arguments {
         {
             self.pair("--ro-bind-try", &resolver, &resolver);
         }
-        // A service's home may lie inside what is shown.
-        if ["/usr", "/opt", "/nix", "/etc"].iter().any(|shown| home.starts_with(shown)) && home.is_dir() {
-            self.one("--tmpfs", home);
-        }
     }
 
-    fn hide_secrets(&mut self) {
-        let keys = fs::read_dir("/etc/ssh").into_iter().flatten().flatten().map(|entry| entry.path()).filter(
-            |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_")),
-        );
-        let secrets = SECRETS.iter().map(PathBuf::from).chain(keys);
-        // What the caller cannot read, the machine cannot either.
-        for path in secrets.filter(|path| access(path, Access::READ_OK).is_ok()) {
-            if path.is_dir() {
-                self.one("--tmpfs", &path);
-            } else {
-                self.pair("--ro-bind", "/dev/null", &path);
-            }
-        }
-    }
-
-    fn private_folders(&mut self, spec: &MachineSpec, scratch: &Path) {
-        self.pair("--bind", scratch.join("tmp"), "/tmp");
+    /// Mount points of what is each machine's own.
+    fn private_folders(&mut self) {
+        self.one("--dir", "/tmp");
         self.pair("--symlink", "/tmp", "/var/tmp");
-        self.pair("--bind", scratch.join("home"), HOME);
+        self.one("--dir", HOME);
         self.pair("--symlink", TOOL_CACHE, path_of(Place::ToolCache, ""));
-        for place in Place::ALL {
-            if let Content::ReadOnly(root) = spec.content(place) {
-                let inside = match place {
-                    Place::ToolCache => TOOL_CACHE.to_owned(),
-                    other => path_of(other, folder_name(&spec.repository)),
-                };
-                self.pair("--ro-bind", root, inside);
-            }
-        }
     }
 
-    fn tools(&mut self, tools: &Tools) {
-        for path in &tools.shown {
-            self.pair("--ro-bind-try", path, path);
-        }
-        for (path, name) in &tools.cargo {
-            self.pair("--ro-bind", path, format!("{CARGO_HOME}/{name}"));
-        }
-        if let Some(pyenv) = &tools.pyenv {
-            self.one("--tmpfs", &pyenv.shims);
-        }
-        if let Some(modules) = &tools.go_modules {
-            self.pair("--ro-bind", modules, GO_MODULES);
+    /// What machines mount elsewhere.
+    fn store(&mut self, spec: &MachineSpec, shown: &[Shown]) {
+        self.one("--tmpfs", STORE);
+        self.pair("--bind", &spec.scratch, format!("{STORE}/{MACHINES}"));
+        for (position, Shown { from, .. }) in shown.iter().enumerate() {
+            self.pair("--ro-bind", from, in_store(position));
         }
     }
 }

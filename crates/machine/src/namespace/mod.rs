@@ -1,33 +1,38 @@
 //! Machines of Linux namespaces, by bubblewrap.
 //!
-//! One sandbox for the whole job: user, mount, process, IPC, host name and (on request) network namespaces of its own, no
+//! One machine for the whole job: user, mount, process, IPC, host name and (on request) network namespaces of its own, no
 //! capabilities, no new privileges, a seccomp filter. The guest agent is its first process, so its end is the end of all.
 //! Steps are started through the agent.
+//!
+//! Bubblewrap makes a sandbox once, with what all machines of a kind have in common. In it is a template
+//! ([`guest::template`]), which forks the machines: that is several times faster than a sandbox each.
 //!
 //! What is inside: the system's programs, read-only and without its secrets; the caller's tools, read-only; folders of
 //! the machine's own for the home, the workspace and temporary files. Nothing else of the host, above all not the caller's
 //! home and environment. With the full network the machine shares the host's network, its abstract sockets included.
 
 mod arguments;
+mod mounts;
 mod pyenv;
 mod seccomp;
+mod template;
 mod tools;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 
 use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
 use crate::folders;
-use crate::host::{Started, create_scratch};
+use crate::namespace::template::Template;
 use crate::probe;
-use crate::scratch::Layout;
+use crate::scratch::{Layout, Scratch};
 use crate::spec::{Content, MachineSpec, Place};
+use crate::started::{Started, create_scratch};
 
 /// The home folder inside.
 const HOME: &str = "/home/runner";
@@ -39,7 +44,7 @@ const TOOL_CACHE: &str = "/home/runner/work/_tool";
 const REPOSITORY: &str = "repository";
 
 /// A machine's private folder: what is mounted as its home, with the places in it, and its folder for temporary files.
-/// Where cargo's registry is mounted is made at once, or else bubblewrap makes it.
+/// Where cargo's registry is mounted is made at once, or else each machine makes it.
 const LAYOUT: Layout = Layout {
     name: "namespace-1",
     folders: &[
@@ -57,15 +62,17 @@ const LAYOUT: Layout = Layout {
 };
 
 /// Bubblewrap's sandboxes as machines.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Namespace {
     bubblewrap: PathBuf,
+    /// The template that the last machine was forked from.
+    template: Mutex<Option<Arc<Template>>>,
 }
 
 impl Namespace {
     /// Uses the given `bwrap` program.
     pub fn new(bubblewrap: PathBuf) -> Self {
-        Self { bubblewrap }
+        Self { bubblewrap, template: Mutex::default() }
     }
 
     /// Uses the first `bwrap` on a search path.
@@ -76,6 +83,40 @@ impl Namespace {
     /// The program that it uses.
     pub fn bubblewrap(&self) -> &Path {
         &self.bubblewrap
+    }
+
+    /// A template for these machines, and whether it is a new one.
+    fn template(&self, spec: &MachineSpec) -> Result<(Arc<Template>, bool), BootError> {
+        let mut template = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(template) = template.as_ref().filter(|template| template.fits(spec)) {
+            return Ok((Arc::clone(template), false));
+        }
+        let new = Arc::new(Template::start(self.command(), spec)?);
+        *template = Some(Arc::clone(&new));
+        Ok((new, true))
+    }
+
+    fn command(&self) -> Command {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new(&self.bubblewrap);
+        // A group of its own: a terminal's Ctrl-C is for the caller, who decides what it means for the machine.
+        command.env_clear().current_dir("/").process_group(0);
+        command
+    }
+
+    /// Forks a machine from a template that fits; a template that has died since its last machine is replaced once.
+    async fn fork(
+        &self,
+        spec: &MachineSpec,
+        scratch: &Arc<Scratch>,
+    ) -> Result<(Arc<Template>, Started), BootError> {
+        loop {
+            let (template, is_new) = self.template(spec)?;
+            match template.fork(spec, scratch).await {
+                Err(_) if template.is_lost() && !is_new => {}
+                forked => return Ok((template, forked?)),
+            }
+        }
     }
 }
 
@@ -94,35 +135,16 @@ impl Backend for Namespace {
             let folder_of = |place| folder_of(&private, place, repository);
             folders::make(folder_of)?;
             let copying = folders::copy(spec, &scratch, folder_of);
-            let tools = tools::find(&spec.caller, project(spec));
-            let arguments = arguments::build(spec, &tools, scratch.path());
-            let mut command = self.command(&arguments);
-            command.arg("--").arg(arguments::AGENT).args(&spec.agent.arguments);
-            command.stdout(
-                seccomp::file()
-                    .map_err(|source| BootError::Spawn { program: self.bubblewrap.clone(), source })?,
-            );
-            let starting = Started::start(command, Arc::clone(&scratch));
-            let ((), started) = futures_util::future::try_join(copying, starting).await?;
+            let forking = self.fork(spec, &scratch);
+            let ((), (template, started)) = futures_util::future::try_join(copying, forking).await?;
             drop(scratch);
-            let environment = arguments::environment(spec, &tools);
             let repository = repository.to_owned();
-            Ok(Box::new(NamespaceMachine { started, environment, repository }) as Box<dyn Booted>)
+            Ok(Box::new(NamespaceMachine { started, template, repository }) as Box<dyn Booted>)
         })
     }
 
     fn remedy(&self) -> Option<String> {
         probe::remedy()
-    }
-}
-
-impl Namespace {
-    fn command(&self, arguments: &[OsString]) -> Command {
-        use std::os::unix::process::CommandExt;
-        let mut command = Command::new(&self.bubblewrap);
-        // A group of its own: a terminal's Ctrl-C is for the caller, who decides what it means for the machine.
-        command.args(arguments).env_clear().current_dir("/").process_group(0);
-        command
     }
 }
 
@@ -182,7 +204,7 @@ fn path_of(place: Place, repository: &str) -> String {
 
 struct NamespaceMachine {
     started: Started,
-    environment: Vec<(String, String)>,
+    template: Arc<Template>,
     repository: String,
 }
 
@@ -196,7 +218,7 @@ impl Booted for NamespaceMachine {
     }
 
     fn environment(&self) -> Vec<(String, String)> {
-        self.environment.clone()
+        self.template.environment.clone()
     }
 
     fn log(&self) -> Option<Arc<File>> {
@@ -204,8 +226,9 @@ impl Booted for NamespaceMachine {
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
-        let repository = self.repository;
-        Box::pin(self.started.stop(ending, move |scratch, by_itself| {
+        let Self { started, template, repository } = *self;
+        Box::pin(started.stop(ending, move |scratch, by_itself| {
+            drop(template);
             // Every process of the machine has ended with its first one.
             if by_itself && name_back(scratch.path(), &repository, REPOSITORY) {
                 scratch.reuse();

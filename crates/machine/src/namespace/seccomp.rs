@@ -6,11 +6,9 @@
 //! in memory that a filter cannot read, and io_uring, which would go around the filter.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use std::sync::OnceLock;
 
-use rustix::fs::MemfdFlags;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
@@ -109,19 +107,15 @@ const OTHER_NUMBERING: &[sock_filter] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OTHER_NUMBERING: &[sock_filter] = &[];
 
-/// A file with the filter's program, to be inherited by bubblewrap.
-pub(super) fn file() -> io::Result<File> {
+/// The filter's program: instructions as the kernel takes them.
+pub(super) fn program() -> io::Result<&'static [u8]> {
     static PROGRAM: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
     let program =
-        PROGRAM.get_or_init(|| program().map(|program| bytes(&program)).map_err(|error| error.to_string()));
-    let program = program.as_ref().map_err(|error| io::Error::other(error.clone()))?;
-    let mut file = File::from(rustix::fs::memfd_create("seccomp", MemfdFlags::CLOEXEC)?);
-    file.write_all(program)?;
-    file.rewind()?;
-    Ok(file)
+        PROGRAM.get_or_init(|| compiled().map(|program| bytes(&program)).map_err(|error| error.to_string()));
+    program.as_deref().map_err(|error| io::Error::other(error.clone()))
 }
 
-fn program() -> Result<BpfProgram, seccompiler::BackendError> {
+fn compiled() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
         REFUSED.iter().chain(REFUSED_HERE).map(|&call| (call, Vec::new())).collect();
     refused.insert(libc::SYS_clone, any_bit(NAMESPACE_FLAGS, 0)?);
@@ -188,7 +182,7 @@ fn bytes(program: &[sock_filter]) -> Vec<u8> {
 mod tests {
     use seccompiler::sock_filter;
 
-    use super::{ALLOW, JUMP, RETURN, program};
+    use super::{ALLOW, JUMP, RETURN, compiled};
 
     /// What the kernel would make of a call: the action and its value.
     fn decide(program: &[sock_filter], call: i64) -> u32 {
@@ -220,7 +214,7 @@ mod tests {
 
     #[test]
     fn calls_are_decided_by_each_of_their_numbers() {
-        let program = program().unwrap();
+        let program = compiled().unwrap();
         let errno = |error: i32| 0x0005_0000 | error.unsigned_abs();
         assert_eq!(decide(&program, libc::SYS_read), ALLOW);
         assert_eq!(decide(&program, libc::SYS_clone), ALLOW);
@@ -234,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_program_fits_the_kernel_and_allows_in_its_second_half_only() {
-        let program = program().unwrap();
+        let program = compiled().unwrap();
         assert!(program.len() < 4096, "{}", program.len());
         let allows = |(index, instruction): (usize, &seccompiler::sock_filter)| {
             (instruction.code == RETURN && instruction.k == ALLOW).then_some(index)

@@ -1,6 +1,7 @@
 //! What a process, a file and a folder are like in every machine.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use machine::{
     Content, ExitStatus, FileToWrite, Folder, Machine, MachineError, MachineSpec, OutputMode, Place, Scope,
@@ -8,7 +9,7 @@ use machine::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{backends, finish, left, run, shell, spec};
+use crate::fixture::{backends, finish, left, parent, processes_with, run, shell, spec};
 
 /// Runs `test` in a machine of each backend, made as `change` says.
 async fn check_with<F: Future>(
@@ -270,7 +271,10 @@ async fn folders_begin_with_what_is_asked_for() {
     std::os::unix::fs::symlink("src/main.rs", root.join("link")).unwrap();
     let folder = |entries: &[&str]| Folder {
         place: Place::Workspace,
-        content: Content::Copy { root: root.clone(), entries: entries.iter().map(Into::into).collect() },
+        content: Content::Copy {
+            root: root.clone(),
+            entries: Arc::new(entries.iter().map(Into::into).collect()),
+        },
     };
     let change = |spec: &mut MachineSpec| spec.folders.push(folder(&["src/main.rs", "link"]));
     check_with(change, |machine| async move {
@@ -394,28 +398,4 @@ async fn machines_are_apart_from_each_other() {
 
 fn count_of(mark: &str) -> usize {
     processes_with(mark, None).len()
-}
-
-/// The processes of this host whose command line has `mark`, of the program `name` if one is given.
-fn processes_with(mark: &str, name: Option<&str>) -> Vec<rustix::process::Pid> {
-    let all = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
-    all.filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let command = String::from_utf8_lossy(&command).into_owned();
-        let is_marked = command.contains(mark) && pid != std::process::id() as i32;
-        let is_named = name.is_none_or(|name| command.split('\0').next() == Some(name));
-        (is_marked && is_named).then(|| rustix::process::Pid::from_raw(pid))?
-    })
-    .collect()
-}
-
-/// The process that started another.
-fn parent(child: rustix::process::Pid) -> rustix::process::Pid {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.as_raw_nonzero()))
-        .expect("the test's own files are there");
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("the test's own files are there");
-    rustix::process::Pid::from_raw(line.trim().parse().expect("the test's own files are there"))
-        .expect("it has a parent")
 }

@@ -8,6 +8,7 @@ use machine::{
     AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
     Process, Stdin,
 };
+use rustix::process::Pid;
 
 /// A machine's specification with everything private below `root`.
 pub(crate) fn spec(root: &Path) -> MachineSpec {
@@ -86,4 +87,27 @@ pub(crate) fn left(scratch: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| !name.starts_with("spare-")).collect()
+}
+
+/// The processes of this host whose command line has `mark`, of the program `name` if one is given.
+pub(crate) fn processes_with(mark: &str, name: Option<&str>) -> Vec<Pid> {
+    let all = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
+    all.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let is_marked = command.contains(mark) && pid != std::process::id() as i32;
+        let is_named = name.is_none_or(|name| command.split('\0').next() == Some(name));
+        (is_marked && is_named).then(|| Pid::from_raw(pid))?
+    })
+    .collect()
+}
+
+/// The process that started another.
+pub(crate) fn parent(child: Pid) -> Pid {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.as_raw_nonzero()))
+        .expect("the test's own files are there");
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("the test's own files are there");
+    Pid::from_raw(line.trim().parse().expect("the test's own files are there")).expect("it has a parent")
 }

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use machine::scratch::{Layout, Scratch, sweep};
 use machine::{Content, Folder, Place};
@@ -46,7 +47,7 @@ async fn a_machine_that_is_given_up_while_it_is_made_leaves_nothing() {
     }
     for backend in backends() {
         let mut spec = spec(folder.path());
-        let content = Content::Copy { root: root.clone(), entries: entries.clone() };
+        let content = Content::Copy { root: root.clone(), entries: Arc::new(entries.clone()) };
         spec.folders.push(Folder { place: Place::Workspace, content });
         let copied = || {
             let machines = std::fs::read_dir(&spec.scratch).into_iter().flatten().flatten();

@@ -4,4 +4,5 @@ mod conformance;
 mod fixture;
 mod isolation;
 mod leftovers;
+mod template;
 mod tools;

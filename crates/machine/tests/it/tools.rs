@@ -1,6 +1,7 @@
 //! The caller's own tools, used in machines of namespaces.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use machine::{Content, ExitStatus, Folder, Machine, Network, Place};
 
@@ -18,7 +19,7 @@ async fn check(program: &str, files: &[(&str, &str)], script: &str, expected: &s
     }
     let mut spec = spec(root.path());
     spec.network = Network::None;
-    let entries = files.iter().map(|(name, _)| name.into()).collect();
+    let entries = Arc::new(files.iter().map(|(name, _)| name.into()).collect());
     spec.folders.push(Folder { place: Place::Workspace, content: Content::Copy { root: source, entries } });
     let machine = Machine::start(&backend, &spec).await.expect("the machine starts");
     let (found, status) = run(&machine, &format!("command -v {program} >/dev/null && echo yes")).await;
@@ -98,7 +99,7 @@ async fn pyenvs_version_is_the_projects_and_its_programs_come_before_the_shims()
         result
     };
     assert_eq!(run_in(spec.clone()).await, ("2.7.1\nnew\n".to_owned(), ExitStatus::Code(0)));
-    let content = Content::Copy { root: source.clone(), entries: vec![".python-version".into()] };
+    let content = Content::Copy { root: source.clone(), entries: Arc::new(vec![".python-version".into()]) };
     spec.folders.push(Folder { place: Place::Workspace, content });
     assert_eq!(run_in(spec.clone()).await, ("3.1.4\nnew\n".to_owned(), ExitStatus::Code(0)));
     spec.caller.environment.push(("PYENV_VERSION".to_owned(), "2".to_owned()));

@@ -1,0 +1,109 @@
+//! An agent that is forked for each machine, instead of being started for each.
+//!
+//! A sandbox that holds what all machines have in common runs the agent as a *template*: it serves no machine itself, but
+//! takes orders, one packet each, from a socket that only its host has the other end of. For each order it forks. The child
+//! enters namespaces of its own, mounts what is this machine's, gives up every right to change any of that again, and
+//! then is an agent like any other.
+//!
+//! ```text
+//! Prepare ──> (mounts of all machines) ──> Fork ──> child: namespaces ──> mounts ──> rights given up ──> serve
+//!                                           ↑ └───> parent: answers with the child's descriptor
+//!                                           └────────────┘
+//! ```
+//!
+//! Invariants: the template has one thread, so that a fork is a whole copy; it runs no program and reads nothing but its
+//! orders; nothing of it, its socket included, is in reach of a machine; the machines' processes are in process namespaces
+//! inside its own, so that its end is theirs.
+
+mod enter;
+mod packet;
+mod serve;
+
+use std::ffi::OsString;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+pub use packet::{receive, send};
+pub(crate) use serve::{Became, run};
+
+/// The last argument of an agent that is to be a template.
+pub const ARGUMENT: &str = "template";
+
+/// Longest order or answer, in bytes.
+pub const MAX_PACKET: usize = 128 * 1024;
+
+/// What the host asks of a template. A program of another version never takes orders: the host brings its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// The first order, and only the first. Not answered; what fails ends the template.
+    Prepare(Preparation),
+    /// Fork a machine. Comes with two descriptors: the byte stream of its agent, and the file that is its log.
+    Fork(Fork),
+}
+
+/// What all machines of a template have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// Mounts that are made once, in the template.
+    pub mounts: Vec<Mount>,
+    /// The user that the machines' processes see themselves as.
+    pub user: u32,
+    /// Their group.
+    pub group: u32,
+    /// The system call filter of the machines: instructions of 8 bytes, as the kernel takes them.
+    pub filter: ByteBuf,
+}
+
+/// A machine to fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// Mounts of this machine alone, made in their order.
+    pub mounts: Vec<Mount>,
+    /// Whether it has a network of its own, which is nothing but a loopback interface, or the template's.
+    pub own_network: bool,
+}
+
+/// A mount; every path is absolute, inside the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant explains its fields")]
+pub enum Mount {
+    /// What is at `from`, with all that is mounted there and just as writable, is also at `to`. A mount point that is missing
+    /// is made.
+    Bind { from: OsString, to: OsString },
+    /// Nothing can be written at this place any more. It must be a mount already.
+    ReadOnly { at: OsString },
+    /// An empty folder with these permission bits.
+    Empty { at: OsString, mode: u32, writable: bool },
+    /// The processes of the namespace that this is done in.
+    Processes { at: OsString },
+    /// Terminals of its own.
+    Terminals { at: OsString },
+    /// What is mounted at this place, and in it, is gone from here.
+    Remove { at: OsString },
+}
+
+/// What a template answers to [`Order::Fork`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant explains its fields")]
+pub enum Answer {
+    /// The machine's first process exists; its descriptor comes along. What fails in it later is in its log.
+    Forked,
+    /// There is no process.
+    Failed { message: String },
+}
+
+/// Why a template, or a machine that was forked from it, could not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation}")]
+pub struct TemplateError {
+    operation: String,
+    #[source]
+    source: io::Error,
+}
+
+/// Makes the error of a failed system call.
+fn failed<E: Into<io::Error>>(operation: impl Into<String>) -> impl FnOnce(E) -> TemplateError {
+    move |source| TemplateError { operation: operation.into(), source: source.into() }
+}

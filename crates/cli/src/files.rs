@@ -1,10 +1,13 @@
 //! Files that people name: workflows, payloads, secrets, and the workflows that workflows call.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use workflow::lint::{ActionResolution, ResolveAction};
+use workflow::diagnostic::Diagnostic;
+use workflow::lint::{ActionResolution, ResolveAction, Settings, check_action};
 use workflow::read::{ReadOptions, Strictness, parse_action};
 use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
@@ -143,27 +146,65 @@ impl ResolveWorkflow for CalledWorkflows<'_> {
     }
 }
 
-/// Finds the actions of the repository in its folder.
-#[derive(Clone, Copy, Debug)]
+/// Finds the actions of the repository in its folder. Each is read once.
+#[derive(Debug)]
 pub(crate) struct LocalActions<'a> {
     /// ROOT.
-    pub(crate) root: &'a Path,
+    root: &'a Path,
+    known: Mutex<HashMap<String, ActionResolution>>,
+}
+
+impl<'a> LocalActions<'a> {
+    /// The actions of the repository at `root`.
+    pub(crate) fn new(root: &'a Path) -> Self {
+        Self { root, known: Mutex::default() }
+    }
+
+    /// The metadata of the action at `./path`.
+    fn metadata(&self, uses: &str) -> Option<SourceFile> {
+        let folder = self.root.join(uses.strip_prefix("./")?);
+        ["action.yml", "action.yaml"].iter().find_map(|name| read_source(&folder.join(name)).ok())
+    }
+
+    fn read(&self, uses: &str) -> ActionResolution {
+        let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
+        if let Some(file) = self.metadata(uses) {
+            let options = ReadOptions { strictness: Strictness::Runner, ..ReadOptions::default() };
+            return match parse_action(&file, &options).value {
+                Some(action) => ActionResolution::Found(Arc::new(action)),
+                None => ActionResolution::Unknown,
+            };
+        }
+        let folder = self.root.join(folder);
+        let is_image = folder.join("Dockerfile").is_file();
+        if is_image { ActionResolution::Unknown } else { ActionResolution::Missing }
+    }
 }
 
 impl ResolveAction for LocalActions<'_> {
     fn resolve(&self, uses: &str) -> ActionResolution {
-        let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
-        let folder = self.root.join(folder);
-        for name in ["action.yml", "action.yaml"] {
-            let Ok(file) = read_source(&folder.join(name)) else { continue };
-            let options = ReadOptions { strictness: Strictness::Runner, ..ReadOptions::default() };
-            return match parse_action(&file, &options).value {
-                Some(action) => ActionResolution::Found(Box::new(action)),
-                None => ActionResolution::Unknown,
-            };
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(action) = known().get(uses) {
+            return action.clone();
         }
-        let is_image = folder.join("Dockerfile").is_file();
-        if is_image { ActionResolution::Unknown } else { ActionResolution::Missing }
+        let action = self.read(uses);
+        known().insert(uses.to_owned(), action.clone());
+        action
+    }
+
+    fn findings(&self, uses: &str) -> Vec<Diagnostic> {
+        let levels = HashMap::new();
+        let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
+        let file = self.metadata(uses);
+        file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
+            .unwrap_or_default()
+    }
+
+    fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {
+        // Files are named relative to the working directory or to ROOT.
+        let metadata = Path::new(metadata);
+        let metadata = if metadata.is_file() { metadata.to_owned() } else { self.root.join(metadata) };
+        metadata.is_file().then_some(metadata.parent()?.join(path).exists())
     }
 }
 

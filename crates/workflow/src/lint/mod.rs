@@ -13,10 +13,12 @@
 mod expressions;
 mod findings;
 mod ignore;
+pub mod known_actions;
 mod rules;
 mod settings;
 pub mod tools;
 mod unit;
+mod used_action;
 mod uses;
 mod walk;
 

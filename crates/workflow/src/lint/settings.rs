@@ -1,6 +1,7 @@
 //! What a repository says about the rules.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Action;
@@ -63,7 +64,7 @@ impl Settings<'_> {
 #[derive(Clone, Debug)]
 pub enum ActionResolution {
     /// Its metadata.
-    Found(Box<Action>),
+    Found(Arc<Action>),
     /// It does not exist: a mistake of the author.
     Missing,
     /// Nothing: its repository is out of reach here, or its metadata cannot be read.
@@ -78,6 +79,17 @@ pub trait ResolveAction: Sync {
     /// The commit, 40 hexadecimal digits, that the version of `owner/repository[/path]@version` is, where a lock or a
     /// store knows it.
     fn commit(&self, _uses: &str) -> Option<String> {
+        None
+    }
+
+    /// What there is to say of the metadata of an action of this repository.
+    fn findings(&self, _uses: &str) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+
+    /// Whether an action whose metadata is the file `metadata` has a file or folder at `path`, relative to its own
+    /// folder; `None` where that is not known.
+    fn has_file(&self, _metadata: &str, _path: &str) -> Option<bool> {
         None
     }
 }

@@ -1,6 +1,8 @@
 //! Runs the examples of all pages.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::{ActionResolution, Findings, ResolveAction, Settings, check_action, check_workflow};
 use crate::diagnostic::{Diagnostic, Edit};
@@ -39,10 +41,11 @@ impl ResolveWorkflow for Repository {
 
 impl ResolveAction for Repository {
     fn resolve(&self, uses: &str) -> ActionResolution {
-        match uses.strip_prefix("./").map(|folder| self.action(folder)) {
-            Some(Some(action)) => ActionResolution::Found(Box::new(action)),
-            Some(None) => ActionResolution::Missing,
-            None => ActionResolution::Unknown,
+        let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
+        match self.file(&format!("{folder}/action.yml")).is_some().then(|| self.action(folder)) {
+            Some(Some(action)) => ActionResolution::Found(Arc::new(action)),
+            Some(None) => ActionResolution::Unknown,
+            None => ActionResolution::Missing,
         }
     }
 
@@ -51,6 +54,19 @@ impl ResolveAction for Repository {
         let (_, lock) = self.0.iter().find(|(name, _)| name == LOCK)?;
         let line = lock.lines().find_map(|line| line.strip_prefix(uses)?.strip_prefix(": "));
         line.map(str::to_owned)
+    }
+
+    fn findings(&self, uses: &str) -> Vec<Diagnostic> {
+        let file = uses.strip_prefix("./").and_then(|folder| self.file(&format!("{folder}/action.yml")));
+        let levels = HashMap::new();
+        let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
+        file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
+            .unwrap_or_default()
+    }
+
+    fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {
+        let path = Path::new(metadata).parent()?.join(path).display().to_string();
+        Some(self.0.iter().any(|(name, _)| *name == path || name.starts_with(&format!("{path}/"))))
     }
 }
 

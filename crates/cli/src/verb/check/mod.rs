@@ -79,7 +79,7 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let root = args.reading.root();
     let resolver = args.reading.called_workflows();
     let options = args.reading.options(&resolver, Strictness::Author);
-    let (levels, actions) = (HashMap::new(), LocalActions { root });
+    let (levels, actions) = (HashMap::new(), LocalActions::new(root));
     let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &actions };
     let form = Form::new(args.format, args.severity, config);
     let targets = discover::targets(&args.files, root)?;

@@ -389,15 +389,7 @@ impl Reference<'_> {
 impl fmt::Display for Reference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.context)?;
-        for segment in &self.path {
-            match segment {
-                Segment::Name(name) => write!(f, ".{name}")?,
-                Segment::Number(number) => write!(f, "[{}]", number_to_text(*number))?,
-                Segment::Every => f.write_str(".*")?,
-                Segment::Computed => f.write_str("[…]")?,
-            }
-        }
-        Ok(())
+        self.path.iter().try_for_each(|segment| segment.fmt(f))
     }
 }
 
@@ -414,8 +406,20 @@ pub enum Segment<'a> {
     Computed,
 }
 
+/// As it follows what it is taken of.
+impl fmt::Display for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, ".{name}"),
+            Self::Number(number) => write!(f, "[{}]", number_to_text(*number)),
+            Self::Every => f.write_str(".*"),
+            Self::Computed => f.write_str("[…]"),
+        }
+    }
+}
+
 impl<'a> Segment<'a> {
-    fn of(index: Node<'a>) -> Self {
+    pub(crate) fn of(index: Node<'a>) -> Self {
         match index.kind() {
             NodeKind::Property(name) | NodeKind::String(name) => Self::Name(name),
             NodeKind::Number(number) => Self::Number(number),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Settings;
 use super::expressions::ExpressionFinding;
+use super::taint::Budget;
 use crate::diagnostic::Diagnostic;
 use crate::read::MAX_DIAGNOSTICS;
 use crate::rule::Rule;
@@ -17,12 +18,14 @@ pub struct Findings<'a> {
     rule: Option<&'static Rule>,
     /// What the types say of the file's expressions, once a rule has asked.
     expressions: Option<Rc<[ExpressionFinding]>>,
+    /// What following values through the file may still cost.
+    budget: Budget,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(file: &'a SourceFile, settings: &'a Settings<'a>, read: Vec<Diagnostic>) -> Self {
-        Self { file, settings, rule: None, expressions: None, diagnostics: read }
+        Self { file, settings, rule: None, expressions: None, budget: Budget::default(), diagnostics: read }
     }
 
     /// Makes `rule` the one whose findings follow.
@@ -35,6 +38,11 @@ impl<'a> Findings<'a> {
     #[must_use]
     pub fn file(&self) -> &'a SourceFile {
         self.file
+    }
+
+    /// What following values through the file may still cost.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What the repository says about the rules.

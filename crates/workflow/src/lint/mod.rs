@@ -10,14 +10,22 @@
 //! Invariants: rules are pure; a rule finds nothing in what could not be read; no rule but those of reading has the
 //! severity error.
 
+mod code_inputs;
 mod expressions;
 mod findings;
 mod ignore;
 pub mod known_actions;
+mod move_to_env;
+mod outputs;
+mod quoting;
+mod raw;
 mod rules;
+mod script;
 mod settings;
+mod taint;
 pub mod tools;
 mod unit;
+mod untrusted;
 mod used_action;
 mod uses;
 mod walk;

@@ -15,6 +15,7 @@ mod moved_reference;
 mod outdated_action;
 mod repeated_condition;
 mod schedule_never;
+mod script_injection;
 mod short_commit;
 mod unpinned_action;
 mod unpinned_image;
@@ -41,6 +42,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &outdated_action::RULE,
     &repeated_condition::RULE,
     &schedule_never::RULE,
+    &script_injection::RULE,
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,

@@ -1,0 +1,353 @@
+//! The safe way out where an expression becomes part of a script: the step's `env` takes the value, the script expands
+//! the variable in quotes.
+//!
+//! A change is made only where it is certain what the place means: the shell is known, the scalar stands in the file as
+//! the shell sees it, the place is an argument or in double quotes, and no other interpreter reads the words again.
+
+use super::quoting::{Quoting, Shell, quoting};
+use super::unit::{StepOwner, StepUnit};
+use crate::diagnostic::Edit;
+use crate::model::StepKind;
+use crate::source::{SourceFile, Span};
+use crate::template::{Token, TokenKind};
+
+/// An expression in a script.
+#[derive(Clone, Debug)]
+pub(crate) struct Move {
+    /// With `${{` and `}}`.
+    pub(crate) span: Span,
+    /// The context, such as `github.event.issue.title`, after which the variable is named.
+    pub(crate) source: String,
+    /// Whether the value is one word: text that its author wants split into several must not be quoted.
+    pub(crate) is_one_word: bool,
+}
+
+/// Words behind which the rest of a command is code again.
+const INTERPRETERS: [&str; 14] = [
+    "eval",
+    "-c",
+    "-lc",
+    "-ec",
+    "-e",
+    "ssh",
+    "xargs",
+    "Invoke-Expression",
+    "iex",
+    "-Command",
+    "awk",
+    "sed",
+    "jq",
+    "su",
+];
+
+/// The changes that move the expressions for which that is safe; none where there is no such.
+pub(crate) fn edits(unit: StepUnit<'_>, file: &SourceFile, moves: &[Move]) -> Vec<Edit> {
+    let StepKind::Run { run, shell, .. } = &unit.step().kind else { return Vec::new() };
+    if moves.iter().any(|entry| entry.span.start < run.span.start || entry.span.end > run.span.end) {
+        return Vec::new();
+    }
+    let Some(script) = plain_text(file, run.span) else { return Vec::new() };
+    let Some(shell) = shell_of(unit, shell.as_ref()) else { return Vec::new() };
+    let start = run.span.start as usize;
+    let places: Vec<usize> = moves.iter().map(|entry| entry.span.start as usize - start).collect();
+    let mut variables = Variables { unit, script, file, added: Vec::new() };
+    let mut edits = Vec::new();
+    for ((entry, quoted), at) in moves.iter().zip(quoting(script, shell, &places)).zip(places) {
+        let expression = file.slice(entry.span);
+        let bare = quoted == Quoting::Bare && entry.is_one_word && (at > 0 || script.starts_with('|'));
+        if !(bare || quoted == Quoting::Double) || is_read_again(script, at) {
+            continue;
+        }
+        let Some(name) = variables.name(&entry.source, expression) else { continue };
+        let behind = script[at + expression.len()..].chars().next();
+        edits.push(Edit { span: entry.span, text: expansion(shell, &name, bare, behind) });
+    }
+    if edits.is_empty() {
+        return edits;
+    }
+    match variables.insertion(run.span) {
+        Insertion::None => edits,
+        Insertion::At(edit) => {
+            edits.push(edit);
+            edits.sort_by_key(|edit| edit.span.start);
+            edits
+        }
+        Insertion::Impossible => Vec::new(),
+    }
+}
+
+/// The script as the shell sees it, where the notation of the scalar does not change it: a literal block, or one line
+/// that is plain or in single quotes.
+fn plain_text(file: &SourceFile, span: Span) -> Option<&str> {
+    let text = file.slice(span);
+    let plain = match text.chars().next()? {
+        '|' => true,
+        '>' | '"' => false,
+        '\'' => !text.contains('\n') && !text[1..text.len().max(2) - 1].contains("''"),
+        _ => !text.contains('\n'),
+    };
+    plain.then_some(text)
+}
+
+/// Whether the command around `at` hands its words to another interpreter.
+fn is_read_again(script: &str, at: usize) -> bool {
+    let line = script[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    // Commands go on over lines that end in a backslash.
+    let mut from = line;
+    while let Some(before) = script[..from].strip_suffix('\n').map(|text| text.trim_end_matches('\r'))
+        && before.ends_with('\\')
+    {
+        from = before.rfind('\n').map_or(0, |newline| newline + 1);
+    }
+    let mut words = script[from..at].split([' ', '\t', '\n', '(', '|', ';', '&', '"', '\'', '=']);
+    words.any(|word| INTERPRETERS.contains(&word))
+}
+
+fn expansion(shell: Shell, name: &str, bare: bool, behind: Option<char>) -> String {
+    let continues =
+        behind.is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | ':' | '[' | '.'));
+    match (shell, bare) {
+        (Shell::Posix, true) => format!("\"${name}\""),
+        (Shell::Posix, false) if continues => format!("${{{name}}}"),
+        (Shell::Posix, false) => format!("${name}"),
+        (Shell::PowerShell, _) if continues => format!("${{env:{name}}}"),
+        (Shell::PowerShell, _) => format!("$env:{name}"),
+    }
+}
+
+/// The shell of the step, where it is sure.
+fn shell_of(unit: StepUnit<'_>, shell: Option<&Token>) -> Option<Shell> {
+    if let Some(shell) = shell {
+        return shell.as_str().and_then(named);
+    }
+    let StepOwner::Job(job, steps) = unit.owner else { return None };
+    let defaults = [steps.defaults.as_ref(), job.workflow.workflow.defaults.as_ref()];
+    let run = defaults.into_iter().flatten().filter_map(|defaults| defaults.entry("run"));
+    if let Some(shell) = run.filter_map(|run| run.value.entry("shell")).next() {
+        return shell.value.as_str().and_then(named);
+    }
+    if steps.container.is_some() {
+        return Some(Shell::Posix);
+    }
+    let runs_on = steps.runs_on.as_ref()?;
+    if !runs_on.has_expression() {
+        return of_labels(runs_on);
+    }
+    let matrix = job.job.strategy.as_ref()?.entry("matrix")?;
+    if matrix.value.has_expression() { None } else { of_labels(&matrix.value) }
+}
+
+fn named(shell: &str) -> Option<Shell> {
+    match shell.split([' ', '\t']).next()? {
+        "bash" | "sh" => Some(Shell::Posix),
+        "pwsh" | "powershell" => Some(Shell::PowerShell),
+        _ => None,
+    }
+}
+
+/// The shell of the machines that the labels in a token name, where they have the same.
+fn of_labels(token: &Token) -> Option<Shell> {
+    let (mut posix, mut windows) = (false, false);
+    each_text(token, &mut |text| {
+        let starts =
+            |system: &str| text.get(..system.len()).is_some_and(|start| start.eq_ignore_ascii_case(system));
+        posix |= ["ubuntu", "macos", "linux"].into_iter().any(starts);
+        windows |= starts("windows");
+    });
+    match (posix, windows) {
+        (true, false) => Some(Shell::Posix),
+        (false, true) => Some(Shell::PowerShell),
+        _ => None,
+    }
+}
+
+fn each_text(token: &Token, call: &mut dyn FnMut(&str)) {
+    match &token.kind {
+        TokenKind::String(text) => call(text),
+        TokenKind::Sequence(items) => items.iter().for_each(|item| each_text(item, call)),
+        TokenKind::Mapping(entries) => entries.iter().for_each(|entry| each_text(&entry.value, call)),
+        _ => {}
+    }
+}
+
+/// Where the variables go.
+enum Insertion {
+    /// All are there already.
+    None,
+    At(Edit),
+    /// The step's `env` is not written as a block.
+    Impossible,
+}
+
+/// The variables that the script will expand.
+struct Variables<'a> {
+    unit: StepUnit<'a>,
+    script: &'a str,
+    file: &'a SourceFile,
+    /// Names and expressions that the step's `env` gets.
+    added: Vec<(String, &'a str)>,
+}
+
+impl<'a> Variables<'a> {
+    /// The variable that has the value of `expression`; none where the expression cannot stand in a plain scalar.
+    fn name(&mut self, source: &str, expression: &'a str) -> Option<String> {
+        if let Some((name, _)) = self.added.iter().find(|(_, known)| *known == expression) {
+            return Some(name.clone());
+        }
+        let inner = expression.trim_start_matches("${{").trim_end_matches("}}").trim();
+        if let Some(variable) = inner.strip_prefix("env.").filter(|name| is_name(name)) {
+            return Some(variable.to_owned());
+        }
+        let written = self.env_entries().iter().find(|entry| self.file.slice(entry.value.span) == expression);
+        if let Some(name) = written.and_then(|entry| entry.name()).filter(|name| is_name(name)) {
+            return Some(name.to_owned());
+        }
+        if expression.contains(['\n', '\r']) || expression.contains(": ") || expression.contains(" #") {
+            return None;
+        }
+        let name = self.free(&name_of(source));
+        self.added.push((name.clone(), expression));
+        Some(name)
+    }
+
+    fn env_entries(&self) -> &'a [crate::template::Entry] {
+        self.unit.step().env.as_ref().map(Token::entries).unwrap_or_default()
+    }
+
+    /// `stem`, with a number where the script or the step's `env` has that name already.
+    fn free(&self, stem: &str) -> String {
+        let taken = |name: &str| {
+            self.script.contains(name)
+                || self.added.iter().any(|(known, _)| known == name)
+                || self.env_entries().iter().any(|entry| entry.name() == Some(name))
+        };
+        let mut name = stem.to_owned();
+        let mut number = 2;
+        while taken(&name) {
+            name = format!("{stem}_{number}");
+            number += 1;
+        }
+        name
+    }
+
+    /// The change that gives the step's `env` the new variables.
+    fn insertion(&self, run: Span) -> Insertion {
+        if self.added.is_empty() {
+            return Insertion::None;
+        }
+        let newline = if self.file.text().contains("\r\n") { "\r\n" } else { "\n" };
+        let entries = |indent: usize| -> String {
+            let blank = " ".repeat(indent);
+            self.added
+                .iter()
+                .map(|(name, expression)| format!("{name}: {expression}{newline}{blank}"))
+                .collect()
+        };
+        if let Some(env) = &self.unit.step().env {
+            let Some(first) = env.entries().first().filter(|_| !self.file.slice(env.span).starts_with('{'))
+            else {
+                return Insertion::Impossible;
+            };
+            return match self.indent(first.key_span.start as usize) {
+                Some(indent) => Insertion::At(insert(first.key_span.start as usize, entries(indent))),
+                None => Insertion::Impossible,
+            };
+        }
+        let start = run.start as usize;
+        let line = self.line_start(start);
+        let before = &self.file.text()[line..start];
+        let key = before
+            .trim_end()
+            .strip_suffix("run:")
+            .filter(|indent| indent.chars().all(|c| matches!(c, ' ' | '-')));
+        let Some(indent) = key.map(str::len) else { return Insertion::Impossible };
+        let blank = " ".repeat(indent);
+        let lines =
+            self.added.iter().map(|(name, expression)| format!("{blank}  {name}: {expression}{newline}"));
+        let text = format!("env:{newline}{}{blank}", lines.collect::<String>());
+        Insertion::At(insert(line + indent, text))
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        self.file.text()[..at].rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
+    /// How far a key is indented that stands first on its line.
+    fn indent(&self, at: usize) -> Option<usize> {
+        let line = self.line_start(at);
+        self.file.text()[line..at].bytes().all(|byte| byte == b' ').then_some(at - line)
+    }
+}
+
+fn insert(at: usize, text: String) -> Edit {
+    Edit { span: Span::new(at, at), text }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+}
+
+/// The name of a variable for a context: `ISSUE_TITLE` for `github.event.issue.title`.
+fn name_of(source: &str) -> String {
+    let path = source.strip_prefix("github.").unwrap_or(source);
+    let path = path.strip_prefix("event.").unwrap_or(path);
+    let path = path.strip_prefix("pull_request.").unwrap_or(path);
+    let singular = [
+        ("inputs.", "input."),
+        ("secrets.", "secret."),
+        ("steps.", ""),
+        ("needs.", ""),
+        ("matrix.", "matrix."),
+    ];
+    let (prefix, rest) = singular
+        .iter()
+        .find_map(|(prefix, instead)| Some((*instead, path.strip_prefix(prefix)?)))
+        .unwrap_or(("", path));
+    let words: Vec<String> = format!("{prefix}{rest}")
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty() && *word != "outputs")
+        .map(str::to_ascii_uppercase)
+        .collect();
+    let name = words.join("_");
+    // Names that mean something to shells and programs.
+    if ["PATH", "HOME", "USER", "SHELL", "IFS", "PWD", "LANG"].contains(&name.as_str()) {
+        return format!("{name}_VALUE");
+    }
+    let unusable = !is_name(&name) || ["GITHUB_", "RUNNER_"].iter().any(|prefix| name.starts_with(prefix));
+    if unusable { format!("VALUE_{name}") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_read_again, name_of};
+
+    #[test]
+    fn names_of_variables() {
+        let check = |source: &str, expected: &str| assert_eq!(name_of(source), expected, "{source}");
+        check("github.head_ref", "HEAD_REF");
+        check("github.event.issue.title", "ISSUE_TITLE");
+        check("github.event.pull_request.head.ref", "HEAD_REF");
+        check("github.event.pull_request.title", "TITLE");
+        check("github.ref", "REF");
+        check("env.PATH", "ENV_PATH");
+        check("github.event.commits[0].message", "COMMITS_0_MESSAGE");
+        check("inputs.dry-run", "INPUT_DRY_RUN");
+        check("steps.find.outputs.branch", "FIND_BRANCH");
+        check("secrets.TOKEN", "SECRET_TOKEN");
+        check("toJSON(github)", "TOJSON_GITHUB");
+    }
+
+    #[test]
+    fn words_that_are_read_again() {
+        let check = |script: &str, expected: bool| {
+            assert_eq!(is_read_again(script, script.len()), expected, "{script}");
+        };
+        check("bash -c \"echo ", true);
+        check("echo \"$(eval ", true);
+        check("ssh host \\\n  \"echo ", true);
+        check("ssh host\necho ", false);
+        check("git checkout ", false);
+    }
+}

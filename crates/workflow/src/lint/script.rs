@@ -1,0 +1,276 @@
+//! What a script visibly writes to the files by which a step hands values to later ones.
+//!
+//! Scripts are not parsed: the forms that people write (`echo "NAME=VALUE" >> "$GITHUB_OUTPUT"`, groups in braces, values of
+//! several lines) are recognised line by line, and what is not recognised says nothing.
+
+use std::ops::Range;
+
+/// A value that a script hands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Write<'a> {
+    /// The name of the output or variable; empty for a line of `GITHUB_PATH`.
+    pub(crate) name: &'a str,
+    /// The bytes of the script that make the value.
+    pub(crate) value: Range<usize>,
+}
+
+/// The lines of a text with their offsets.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let start = at;
+        at += line.len();
+        (start, line.trim_end_matches(['\n', '\r']))
+    })
+}
+
+/// The values that `script` writes to `file`, such as `GITHUB_OUTPUT`, in its order.
+pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
+    if !script.contains(file) {
+        return Vec::new();
+    }
+    let all: Vec<(usize, &str)> = lines(script).collect();
+    let mut found = Vec::new();
+    // The name and the delimiter of a value of several lines, and where the value starts.
+    let mut open: Option<(&str, &str, usize)> = None;
+    let mut index = 0;
+    while let Some((start, line)) = all.get(index).copied() {
+        index += 1;
+        if let Some((name, delimiter, from)) = open {
+            if is_end(line, delimiter) {
+                found.push(Write { name, value: from..start });
+                open = None;
+            }
+            continue;
+        }
+        if !is_written(&all, index - 1, file) {
+            continue;
+        }
+        let words = content(line);
+        let offset = start + (words.as_ptr() as usize - line.as_ptr() as usize);
+        match assignment(words) {
+            Some(Assignment::Value(name, value)) => {
+                found.push(Write { name, value: offset + value..offset + words.len() });
+            }
+            Some(Assignment::Lines(name, delimiter)) => {
+                let from = all.get(index).map_or(script.len(), |(start, _)| *start);
+                open = Some((name, delimiter, from));
+            }
+            None if !words.is_empty() => {
+                found.push(Write { name: "", value: offset..offset + words.len() });
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// How many lines a group or here-document may have whose end or beginning names the file.
+const MAX_GROUP: usize = 64;
+
+/// Whether what the line prints goes to the file: it says so, or the group or here-document does in which it is.
+fn is_written(all: &[(usize, &str)], index: usize, file: &str) -> bool {
+    let names = |line: &str| {
+        line.contains(file)
+            && [">>", ">", "tee", "Out-File", "Add-Content"].iter().any(|to| line.contains(to))
+    };
+    let line = all[index].1;
+    if matches!(line.trim(), "{" | "(") {
+        return false;
+    }
+    if line.contains(file) {
+        return names(line)
+            && !line.trim_start().starts_with(['}', '#'])
+            && !line.trim_start().starts_with("cat ");
+    }
+    let behind = all[index..].iter().take(MAX_GROUP).map(|(_, line)| line.trim_start());
+    let group = behind.skip(1).find(|line| line.starts_with('}') || *line == "{" || line.ends_with(" {"));
+    if group.is_some_and(|line| line.starts_with('}') && names(line)) {
+        return true;
+    }
+    let first = index.saturating_sub(MAX_GROUP);
+    let start = all[first..index].iter().rposition(|(_, line)| line.contains("<<") && line.contains("cat"));
+    start.is_some_and(|start| {
+        let opening = all[first + start].1;
+        let delimiter = opening.split("<<").nth(1).unwrap_or_default();
+        let delimiter =
+            delimiter.trim_start_matches(['-', ' ']).split([' ', '>', ';']).next().unwrap_or_default();
+        let delimiter = delimiter.trim_matches(['"', '\'', '\\']);
+        names(opening) && all[first + start..=index].iter().all(|(_, line)| line.trim() != delimiter)
+    })
+}
+
+/// What a command prints: without the command, its flags, the quotes and the redirection.
+fn content(line: &str) -> &str {
+    let mut text = line.trim();
+    // Only the last redirection is one: what is before it may be quoted.
+    for to in [">>", "| tee", "| Out-File", "| Add-Content"] {
+        if let Some(at) = text.rfind(to) {
+            text = text[..at].trim_end();
+        }
+    }
+    for command in ["echo", "printf", "Write-Output"] {
+        if let Some(rest) = text.strip_prefix(command).filter(|rest| rest.starts_with([' ', '\t'])) {
+            text = rest.trim_start();
+            break;
+        }
+    }
+    while let Some(rest) = ["-e ", "-n ", "-en ", "'%s\\n' ", "\"%s\\n\" ", "'%s' "]
+        .iter()
+        .find_map(|flag| text.strip_prefix(flag))
+    {
+        text = rest.trim_start();
+    }
+    match text.chars().next() {
+        Some(quote @ ('"' | '\'')) if text.len() > 1 && text.ends_with(quote) => &text[1..text.len() - 1],
+        Some('"' | '\'') => &text[1..],
+        _ => text,
+    }
+}
+
+enum Assignment<'a> {
+    /// The name, and where the value starts.
+    Value(&'a str, usize),
+    /// The name and the delimiter behind its lines.
+    Lines(&'a str, &'a str),
+}
+
+fn assignment(text: &str) -> Option<Assignment<'_>> {
+    let end = text.find(|character: char| !is_of_name(character))?;
+    let (name, rest) = text.split_at(end);
+    if name.is_empty() {
+        return None;
+    }
+    if let Some(delimiter) = rest.strip_prefix("<<") {
+        return Some(Assignment::Lines(name, delimiter.trim_matches(['"', '\'', '\\', ' '])));
+    }
+    rest.starts_with('=').then_some(Assignment::Value(name, end + 1))
+}
+
+fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}
+
+/// Whether a line is, or prints, the delimiter.
+fn is_end(line: &str, delimiter: &str) -> bool {
+    !delimiter.is_empty() && content(line) == delimiter
+}
+
+/// A variable that a text expands, with its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variable<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) offset: usize,
+}
+
+/// The variables that a text expands as they are: `$NAME`, `${NAME}`, `$env:NAME`. One that is changed on the way (`${NAME//a/b}`),
+/// or handed to another command (`$(…)`), is none of them.
+pub(crate) fn variables(text: &str) -> Vec<Variable<'_>> {
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'`' => depth = usize::from(depth == 0),
+            b'$' if bytes.get(at + 1) == Some(&b'(') => {
+                depth += 1;
+                at += 1;
+            }
+            b'(' if depth > 0 => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b'$' if depth == 0 => {
+                if let Some(name) = expansion(&text[at + 1..]) {
+                    found.push(Variable { name, offset: at });
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+fn expansion(behind: &str) -> Option<&str> {
+    let name_of =
+        |text: &str| text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    let plain = behind.strip_prefix("env:").unwrap_or(behind);
+    let Some(braced) = behind.strip_prefix('{') else {
+        return Some(&plain[..name_of(plain)]).filter(|name| !name.is_empty());
+    };
+    let braced = braced.strip_prefix("env:").unwrap_or(braced);
+    let (name, rest) = braced.split_at(name_of(braced));
+    // A default, a cut prefix or suffix and another case leave the rest as it is.
+    let kept = rest.starts_with(['}', ':', '#', '%', ',', '^', '-']) && !name.is_empty();
+    kept.then_some(name)
+}
+
+/// The value that the script assigns to a variable last before `offset`: `NAME=VALUE`, `export NAME=VALUE`, `$NAME = VALUE`.
+pub(crate) fn assigned(script: &str, name: &str, offset: usize) -> Option<Range<usize>> {
+    let before = script.get(..offset)?;
+    if !before.contains(name) {
+        return None;
+    }
+    let value = |(start, line): (usize, &str)| {
+        let mut text = line.trim_start();
+        for word in ["export ", "local ", "readonly ", "declare ", "$"] {
+            text = text.strip_prefix(word).unwrap_or(text);
+        }
+        let rest = text.strip_prefix(name)?.trim_start_matches(' ').strip_prefix('=')?;
+        let from = start + (rest.as_ptr() as usize - line.as_ptr() as usize);
+        (!rest.starts_with('=')).then(|| from..start + line.len())
+    };
+    lines(before).filter_map(value).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{assigned, variables, writes};
+
+    fn check(script: &str, expected: &[(&str, &str)]) {
+        let found = writes(script, "GITHUB_OUTPUT");
+        let found: Vec<_> = found.iter().map(|write| (write.name, &script[write.value.clone()])).collect();
+        assert_eq!(found, expected, "{script}");
+    }
+
+    #[test]
+    fn outputs_of_one_line() {
+        check("echo \"a=$B\" >> \"$GITHUB_OUTPUT\"\n", &[("a", "$B")]);
+        check("  echo a=${{ github.head_ref }} >> $GITHUB_OUTPUT", &[("a", "${{ github.head_ref }}")]);
+        check("printf '%s\\n' \"a-b=1\" >>\"${GITHUB_OUTPUT}\"\r\n", &[("a-b", "1")]);
+        check("echo 'a=1' | tee -a $GITHUB_OUTPUT", &[("a", "1")]);
+        check("\"a=$b\" >> $env:GITHUB_OUTPUT", &[("a", "$b")]);
+        check("echo \"a=$b\" | Out-File -FilePath $env:GITHUB_OUTPUT -Append", &[("a", "$b")]);
+        check("echo hello; cat \"$GITHUB_OUTPUT\"", &[]);
+        check("echo \"a=1\"", &[]);
+    }
+
+    #[test]
+    fn outputs_of_several_lines() {
+        let script = "echo \"a<<EOF\" >> $GITHUB_OUTPUT\necho \"$B\" >> $GITHUB_OUTPUT\necho \"EOF\" >> $GITHUB_OUTPUT\n";
+        check(script, &[("a", "echo \"$B\" >> $GITHUB_OUTPUT\n")]);
+        check("{\n  echo \"a=1\"\n  echo \"b=$C\"\n} >> \"$GITHUB_OUTPUT\"\n", &[("a", "1"), ("b", "$C")]);
+        check("cat <<EOF >> $GITHUB_OUTPUT\na=1\nb=$C\nEOF\necho d=1\n", &[("a", "1"), ("b", "$C")]);
+    }
+
+    #[test]
+    fn variables_that_are_expanded_as_they_are() {
+        let check = |text: &str, expected: &[&str]| {
+            let found: Vec<_> = variables(text).iter().map(|variable| variable.name).collect();
+            assert_eq!(found, expected, "{text}");
+        };
+        check("$A ${B} $env:C ${env:D} ${E:-x} ${F#refs/heads/}", &["A", "B", "C", "D", "E", "F"]);
+        check("\\$A ${B//[^a-z]/} $(tr -cd a-z <<< \"$C\") `echo $D` $E", &["E"]);
+        check("$ ${} $", &[]);
+    }
+
+    #[test]
+    fn assignments() {
+        let script = "A=1\nexport A=\"$B\"\n[ $A == 2 ]\n$C = 'x'\necho $A";
+        assert_eq!(assigned(script, "A", script.len()).map(|value| &script[value]), Some("\"$B\""));
+        assert_eq!(assigned(script, "A", 5).map(|value| &script[value]), Some("1"));
+        assert_eq!(assigned(script, "C", script.len()).map(|value| &script[value]), Some(" 'x'"));
+        assert_eq!(assigned(script, "D", script.len()), None);
+    }
+}

@@ -29,7 +29,7 @@ pub mod read;
 pub mod resolve;
 pub mod rule;
 pub mod schedule;
-mod schema;
+pub mod schema;
 pub mod source;
 pub mod template;
 pub mod trigger;

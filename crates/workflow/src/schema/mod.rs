@@ -4,7 +4,10 @@
 //! [`workflow`] and [`action`] are written by `script/schema` from the published schemas. Nothing is built at start.
 
 pub(crate) mod action;
+mod place;
 pub(crate) mod workflow;
+
+pub use place::{KnownKey, KnownValue, Place, Shape};
 
 /// The index of a definition in its schema.
 pub(crate) type DefinitionId = u16;
@@ -22,6 +25,8 @@ pub(crate) struct Definition {
     pub(crate) allowed: Allowed,
     /// What it admits.
     pub(crate) kind: Kind,
+    /// GitHub's words on it, in Markdown; may be empty.
+    pub(crate) description: &'static str,
 }
 
 /// What a definition admits.
@@ -58,15 +63,22 @@ pub(crate) struct Property {
     pub(crate) name: &'static str,
     pub(crate) definition: DefinitionId,
     pub(crate) required: bool,
+    /// GitHub's words on it, in Markdown; empty where those of the definition hold.
+    pub(crate) description: &'static str,
 }
 
 impl Property {
     const fn optional(name: &'static str, definition: DefinitionId) -> Self {
-        Self { name, definition, required: false }
+        Self { name, definition, required: false, description: "" }
     }
 
     const fn required(name: &'static str, definition: DefinitionId) -> Self {
-        Self { name, definition, required: true }
+        Self { name, definition, required: true, description: "" }
+    }
+
+    const fn described(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
     }
 }
 

@@ -15,6 +15,7 @@
 mod diagnostics;
 mod document;
 mod frame;
+mod outline;
 mod position;
 mod repository;
 mod server;

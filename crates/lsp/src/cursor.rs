@@ -101,9 +101,12 @@ impl<'t> Cursor<'t> {
             Spot::Below { owner: Some(owner), .. } => owner,
             _ => return None,
         };
-        let scalar = self.scalar(owner)?;
         let place = self.place(Some(owner), None)?;
         let is_condition = place.is_condition();
+        let Some(scalar) = self.scalar(owner) else {
+            let is_empty = matches!(self.spot, Some(Spot::Value { word, .. }) if word.start == word.end);
+            return (is_condition && is_empty).then(|| Span::new(self.offset, self.offset));
+        };
         if !is_condition && place.contexts().is_empty() {
             return None;
         }
@@ -112,13 +115,16 @@ impl<'t> Cursor<'t> {
 
     /// The value of an entry as it is written, or the item of it that the place is in.
     fn scalar(&self, owner: usize) -> Option<Span> {
+        let start = |entry: &Entry| entry.value.start as usize;
         let inside = |entry: &Entry| {
             let is_scalar = matches!(entry.style, Style::Plain | Style::Quoted | Style::Block);
-            is_scalar && entry.value.start as usize <= self.offset && self.offset <= entry.value.end as usize
+            // Blanks behind a text that is being typed belong to it.
+            let behind = self.text.get(entry.value.end as usize..self.offset).unwrap_or_default();
+            is_scalar && start(entry) <= self.offset && behind.trim().is_empty()
         };
         let numbers = std::iter::once(owner).chain(self.outline.children(Some(owner)));
-        let found = numbers.map(|number| self.outline.entry(number)).find(|entry| inside(entry));
-        found.map(|entry| entry.value)
+        let found = numbers.map(|number| self.outline.entry(number)).filter(|entry| inside(entry)).last()?;
+        Some(Span::new(start(found), self.offset.max(found.value.end as usize)))
     }
 }
 
@@ -188,13 +194,21 @@ impl Finder<'_> {
     fn twin(&self, part: &Outline, number: usize) -> Option<usize> {
         let wanted = part.entry(number);
         let entries = self.outline.entries().iter();
-        entries.enumerate().find(|(_, entry)| entry.mark == wanted.mark && entry.kind == wanted.kind).map(|(at, _)| at)
+        entries
+            .enumerate()
+            .find(|(_, entry)| entry.mark == wanted.mark && entry.kind == wanted.kind)
+            .map(|(at, _)| at)
     }
 
     /// The scalar of a flow collection at the place.
     fn flow_word(&self, number: usize) -> Span {
         let end = self.outline.entry(number).end;
-        let below = self.outline.entries().iter().skip(number + 1).take_while(|entry| (entry.mark.start as usize) <= end);
+        let below = self
+            .outline
+            .entries()
+            .iter()
+            .skip(number + 1)
+            .take_while(|entry| (entry.mark.start as usize) <= end);
         let scalars = below.flat_map(|entry| {
             let is_scalar = matches!(entry.style, Style::Plain | Style::Quoted);
             [Some(entry.mark), is_scalar.then_some(entry.value)]
@@ -211,7 +225,8 @@ impl Finder<'_> {
             is_scalar && self.touches(entry.value)
         });
         if let Some((owner, entry)) = value {
-            let is_below = self.text[entry.mark.end as usize..entry.value.start as usize].contains(['\n', '\r']);
+            let is_below =
+                self.text[entry.mark.end as usize..entry.value.start as usize].contains(['\n', '\r']);
             let word = self.word_in_line(entry.value);
             let is_first_line = self.offset <= self.line_end(entry.value.start as usize);
             return Some(match entry.style {
@@ -221,7 +236,8 @@ impl Finder<'_> {
                 _ => Some(Spot::Value { owner, word }),
             });
         }
-        let (number, entry) = entries().find(|(_, entry)| self.touches(entry.mark) && entry.kind != Kind::Item)?;
+        let (number, entry) =
+            entries().find(|(_, entry)| self.touches(entry.mark) && entry.kind != Kind::Item)?;
         let word = entry.mark;
         Some(Some(match entry.kind {
             Kind::Stray => Spot::Below { owner: entry.parent, word },
@@ -246,14 +262,21 @@ impl Finder<'_> {
         };
         let last = self.outline.entries().iter().enumerate().rev().find(|(_, entry)| in_line(entry));
         if let Some((owner, entry)) = last {
-            let between = &self.text[entry.value.end.max(entry.mark.end) as usize..self.offset];
+            // A value that goes on behind the place is a collection that nothing is known of here.
+            let between = self.text.get(entry.value.end.max(entry.mark.end) as usize..self.offset)?;
             if between.contains('#') {
                 return None;
             }
             return match (&entry.kind, entry.style) {
                 (Kind::Item, Style::None) => Some(Spot::Below { owner: Some(owner), word: self.empty() }),
-                (Kind::Key(_), Style::None) if between.trim_start().starts_with(':') && between.ends_with([' ', '\t']) => {
+                (Kind::Key(_), Style::None)
+                    if between.trim_start().starts_with(':') && between.ends_with([' ', '\t']) =>
+                {
                     Some(Spot::Value { owner, word: self.empty() })
+                }
+                (Kind::Key(_), Style::Plain) if between.trim().is_empty() => {
+                    let start = (entry.value.start as usize).max(start);
+                    Some(Spot::Value { owner, word: Span::new(start, self.offset) })
                 }
                 _ => None,
             };

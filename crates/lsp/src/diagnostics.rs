@@ -1,10 +1,15 @@
 //! What is wrong with a document.
 
+use std::collections::HashMap;
+use std::str::FromStr;
+
 use lsp_types::{
-    Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Range,
+    CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString,
+    Range, Uri,
 };
 use workflow::diagnostic::{self, Severity};
-use workflow::read::{ReadOptions, parse, parse_action};
+use workflow::lint::{Settings, check_action, check_workflow};
+use workflow::read::ReadOptions;
 use workflow::source::SourceFile;
 
 use crate::document::{Document, MAX_DOCUMENT};
@@ -12,20 +17,36 @@ use crate::repository::{Kind, Place, Repository};
 
 /// Who says it.
 const SOURCE: &str = "firedog";
+/// The page that explains all rules, each under its code.
+const RULES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/rules.md");
 /// The most findings of one document that are shown.
 const MAX_FINDINGS: usize = 1000;
 
-/// The findings of a document, in the order of the file.
+/// The findings of a document, in the order of the file, as the editor shows them.
 pub(crate) fn of(document: &Document, place: &Place, repository: Repository<'_>) -> Vec<Diagnostic> {
-    let Some(text) = document.text() else { return vec![too_long()] };
-    let file = SourceFile::new(place.name.as_str(), text.clone());
+    match find(document, place, repository) {
+        None => vec![too_long()],
+        Some(found) => found.iter().map(|finding| convert(finding, document)).collect(),
+    }
+}
+
+/// The findings of a document, in the order of the file; `None` when it is too long to be kept.
+pub(crate) fn find(
+    document: &Document,
+    place: &Place,
+    repository: Repository<'_>,
+) -> Option<Vec<diagnostic::Diagnostic>> {
+    let file = SourceFile::new(place.name.as_str(), document.text()?.clone());
     let options = ReadOptions { resolver: &repository, ..ReadOptions::default() };
-    let found = match place.kind {
-        Kind::Workflow => parse(&file, &options).diagnostics,
-        Kind::Action => parse_action(&file, &options).diagnostics,
+    let levels = HashMap::new();
+    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &repository };
+    let mut found = match place.kind {
+        Kind::Workflow => check_workflow(&file, &options, &settings).diagnostics,
+        Kind::Action => check_action(&file, &options, &settings).diagnostics,
     };
-    let here = found.iter().filter(|finding| finding.file == *file.name());
-    here.take(MAX_FINDINGS).map(|finding| convert(finding, document)).collect()
+    found.retain(|finding| finding.file == *file.name());
+    found.truncate(MAX_FINDINGS);
+    Some(found)
 }
 
 fn too_long() -> Diagnostic {
@@ -37,7 +58,8 @@ fn too_long() -> Diagnostic {
     }
 }
 
-fn convert(finding: &diagnostic::Diagnostic, document: &Document) -> Diagnostic {
+/// A finding as the editor shows it.
+pub(crate) fn convert(finding: &diagnostic::Diagnostic, document: &Document) -> Diagnostic {
     let related = finding.labels.iter().map(|label| DiagnosticRelatedInformation {
         location: Location::new(document.uri.clone(), document.range(label.span)),
         message: label.message.clone(),
@@ -55,6 +77,9 @@ fn convert(finding: &diagnostic::Diagnostic, document: &Document) -> Diagnostic 
             Severity::Info => DiagnosticSeverity::INFORMATION,
         }),
         code: Some(NumberOrString::String(finding.code.into())),
+        code_description: Uri::from_str(&format!("{RULES}#{}", finding.code))
+            .ok()
+            .map(|href| CodeDescription { href }),
         source: Some(SOURCE.into()),
         message,
         related_information: if related.is_empty() { None } else { Some(related) },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lsp_types::{Range, TextDocumentContentChangeEvent, Uri};
+use lsp_types::{Position, Range, TextDocumentContentChangeEvent, Uri};
 use workflow::source::Span;
 
 use crate::position::{Encoding, Lines};
@@ -67,6 +67,11 @@ impl Document {
     /// The text; `None` when it is too long to be kept.
     pub(crate) fn text(&self) -> Option<&Arc<str>> {
         self.text.as_ref()
+    }
+
+    /// The offset of a place.
+    pub(crate) fn offset(&self, position: Position) -> usize {
+        self.lines.offset(self.text.as_deref().unwrap_or_default(), position)
     }
 
     /// The range of a span of the text.

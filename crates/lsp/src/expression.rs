@@ -142,7 +142,10 @@ fn names_before_index(text: &str, start: usize, mut at: usize) -> Option<Vec<Nam
         } else if let Some(before) = before.strip_suffix('*') {
             ("*".to_owned(), start + before.len(), false)
         } else {
-            let from = start + before.trim_end_matches(|character: char| character.is_ascii() && is_name(character as u8)).len();
+            let from = start
+                + before
+                    .trim_end_matches(|character: char| character.is_ascii() && is_name(character as u8))
+                    .len();
             (text[from..end].to_owned(), from, false)
         };
         if name.is_empty() {
@@ -195,7 +198,11 @@ mod tests {
         let text = marked.replacen('|', "", 1);
         let found = chain(&text, Span::new(0, text.len()), offset);
         let names = found.map(|chain| chain.names.into_iter().map(|name| name.text).collect::<Vec<_>>());
-        assert_eq!(names.as_deref(), expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).as_deref(), "{marked}");
+        assert_eq!(
+            names.as_deref(),
+            expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).as_deref(),
+            "{marked}"
+        );
     }
 
     #[test]

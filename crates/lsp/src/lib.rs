@@ -12,15 +12,21 @@
 //! Invariants: no text of a document and no message of an editor panics; messages, documents and queues are bounded;
 //! diagnostics belong to a version of a document, and a version that is outdated is not analysed.
 
+mod answers;
+mod completion;
+mod cursor;
 mod diagnostics;
 mod document;
+mod expression;
 mod frame;
 mod outline;
 mod position;
+mod references;
 mod repository;
 mod server;
 mod session;
 mod uri;
+mod words;
 
 pub use frame::FrameError;
 pub use server::{Ending, ServeError, serve};

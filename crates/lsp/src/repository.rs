@@ -4,19 +4,23 @@
 //! read from open documents first, then from disk, never from outside of the repository.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use workflow::lint::{ActionResolution, ResolveAction};
 use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
 use workflow::yaml::DEFAULT_MAX_FILE_SIZE;
 
 use crate::document::Document;
+use crate::references::{self, ACTION_FILES};
 use crate::uri;
 
 /// Folders above an action that are looked at for the repository's root.
 const MAX_ANCESTORS: usize = 64;
+/// Names of one folder that are looked at.
+const MAX_NAMES: usize = 1000;
 /// What VS Code calls the language of workflows.
 const WORKFLOW_LANGUAGE: &str = "github-actions-workflow";
 
@@ -70,7 +74,7 @@ impl Place {
             let name = format!(".github/{}/{file}", folder.file_name()?.to_str()?);
             return Some(Self { kind: Kind::Workflow, root: Some(root), name });
         }
-        if !matches!(file, "action.yml" | "action.yaml") {
+        if !ACTION_FILES.contains(&file) {
             return None;
         }
         let root = root_of(path)?;
@@ -105,6 +109,38 @@ impl Repository<'_> {
         if inside { Some(self.root?.join(relative)) } else { None }
     }
 
+    /// The names in a folder of the repository, in order, as paths from its root; the first so many of many.
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        let entries = self.path(folder).and_then(|path| fs::read_dir(path).ok());
+        let names = entries
+            .into_iter()
+            .flatten()
+            .take(MAX_NAMES)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<_> = names.map(|name| format!("{folder}/{name}")).collect();
+        names.sort();
+        names
+    }
+
+    /// The paths of the workflows.
+    pub(crate) fn workflows(&self) -> Vec<String> {
+        let mut found = self.names_in(".github/workflows");
+        found.retain(|name| name.ends_with(".yml") || name.ends_with(".yaml"));
+        found
+    }
+
+    /// The folders in which actions usually are and that have one.
+    pub(crate) fn actions(&self) -> Vec<String> {
+        let mut folders = self.names_in(".github/actions");
+        folders.extend(self.names_in("actions"));
+        let has_action = |folder: &String| {
+            let files = ACTION_FILES.iter().filter_map(|file| self.path(&format!("{folder}/{file}")));
+            files.into_iter().any(|file| file.is_file())
+        };
+        folders.retain(has_action);
+        folders
+    }
+
     /// A file of the repository, named by its path in it.
     pub(crate) fn read(&self, relative: &str) -> Option<SourceFile> {
         let path = self.path(relative)?;
@@ -118,6 +154,22 @@ impl Repository<'_> {
         let limit = u64::try_from(DEFAULT_MAX_FILE_SIZE).unwrap_or(u64::MAX).saturating_add(1);
         file.take(limit).read_to_end(&mut bytes).ok()?;
         Some(SourceFile::from_bytes(relative, &bytes))
+    }
+}
+
+impl ResolveAction for Repository<'_> {
+    fn resolve(&self, uses: &str) -> ActionResolution {
+        let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
+        if let Some(action) = references::action(uses, *self) {
+            return ActionResolution::Found(Box::new(action));
+        }
+        let is_known = references::action_file(uses, *self).is_some();
+        let has_image = || self.path(folder).is_some_and(|path| path.join("Dockerfile").is_file());
+        if self.root.is_none() || is_known || has_image() {
+            ActionResolution::Unknown
+        } else {
+            ActionResolution::Missing
+        }
     }
 }
 

@@ -18,9 +18,9 @@ use lsp_types::{
     PublishDiagnosticsParams, SaveOptions, ServerCapabilities, ServerInfo, TextDocumentSyncCapability,
     TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions, Uri,
 };
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::answers::{self, Refusal, parameters, to_value};
 use crate::diagnostics;
 use crate::document::Document;
 use crate::position::Encoding;
@@ -34,19 +34,6 @@ enum Phase {
     Starting,
     Running,
     ShutDown,
-}
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    code: ErrorCode,
-    message: String,
-}
-
-impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
 }
 
 /// The state of a session.
@@ -99,9 +86,7 @@ impl Session {
             (Phase::Running, Initialize::METHOD) => {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "the session is initialized already"))
             }
-            (Phase::Running, method) => {
-                Err(Refusal::new(ErrorCode::MethodNotFound, format!("there is no method `{method}`")))
-            }
+            (Phase::Running, method) => answers::answer(method, request.params, &self.documents),
         };
         match result {
             Ok(value) => Response::new_ok(request.id, value),
@@ -216,14 +201,6 @@ fn publish(params: PublishDiagnosticsParams) -> Notification {
     Notification::new(PublishDiagnostics::METHOD.into(), params)
 }
 
-fn parameters<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
-    serde_json::from_value(params).map_err(|error| Refusal::new(ErrorCode::InvalidParams, error.to_string()))
-}
-
-fn to_value(result: &impl serde::Serialize) -> Result<Value, Refusal> {
-    serde_json::to_value(result).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))
-}
-
 fn capabilities(encoding: Encoding) -> ServerCapabilities {
     ServerCapabilities {
         position_encoding: Some(match encoding {
@@ -236,6 +213,6 @@ fn capabilities(encoding: Encoding) -> ServerCapabilities {
             save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions { include_text: Some(false) })),
             ..TextDocumentSyncOptions::default()
         })),
-        ..ServerCapabilities::default()
+        ..answers::capabilities()
     }
 }

@@ -164,3 +164,29 @@ fn cancelled_requests_are_not_worked_on() {
     assert_eq!(editor.request("shutdown", Value::Null)["result"], Value::Null);
     editor.end();
 }
+
+/// What is written for each proposal behind a line and a character.
+fn proposals(editor: &mut Editor, line: u32, character: u32) -> Vec<String> {
+    let place = json!({
+        "textDocument": { "uri": editor.uri(NAME) },
+        "position": { "line": line, "character": character },
+    });
+    let answer = editor.request("textDocument/completion", place);
+    let items = answer["result"].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| item["textEdit"]["newText"].as_str().expect("an edit").to_owned()).collect()
+}
+
+#[test]
+fn half_typed_files_are_completed() {
+    let (mut editor, capabilities) = Editor::initialized(&place(), &[]);
+    assert!(capabilities["completionProvider"]["triggerCharacters"].is_array());
+    assert_eq!(proposals(&mut editor, 0, 0), Vec::<String>::new(), "the document is not open");
+    let text = format!("{GOOD}  deploy:\n    needs: [\n    run\n");
+    editor.open(NAME, &text);
+    assert_eq!(proposals(&mut editor, 7, 12), ["build"]);
+    assert!(proposals(&mut editor, 8, 7).contains(&"runs-on: ".to_owned()));
+    editor.change(NAME, 2, [5, 14, 5, 18], "echo 😀 ${{ ");
+    let found = proposals(&mut editor, 5, 26);
+    assert!(found.contains(&"github".to_owned()) && found.contains(&"toJSON".to_owned()), "{found:?}");
+    editor.end();
+}

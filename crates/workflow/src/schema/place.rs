@@ -163,11 +163,12 @@ impl Place {
     #[must_use]
     pub fn values(&self) -> Vec<KnownValue> {
         let mut values: Vec<KnownValue> = Vec::new();
+        let takes_any_text = self.definitions().any(|definition| matches!(definition.kind, Kind::String));
         for definition in self.definitions() {
             let texts: &[&str] = match &definition.kind {
                 Kind::Constant(text) => &[*text],
                 Kind::AllowedValues(texts) => texts,
-                Kind::Boolean => &["true", "false"],
+                Kind::Boolean if !takes_any_text => &["true", "false"],
                 _ => &[],
             };
             for text in texts.iter().copied() {

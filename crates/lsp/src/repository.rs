@@ -3,12 +3,15 @@
 //! A document is a workflow or an action by its path, as on GitHub; other YAML files of an editor are left alone. Files are
 //! read from open documents first, then from disk, never from outside of the repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use workflow::lint::{ActionResolution, ResolveAction};
+use workflow::diagnostic::Diagnostic;
+use workflow::lint::{ActionResolution, ResolveAction, Settings, check_action};
+use workflow::read::ReadOptions;
 use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
 use workflow::yaml::DEFAULT_MAX_FILE_SIZE;
@@ -161,7 +164,7 @@ impl ResolveAction for Repository<'_> {
     fn resolve(&self, uses: &str) -> ActionResolution {
         let Some(folder) = uses.strip_prefix("./") else { return ActionResolution::Unknown };
         if let Some(action) = references::action(uses, *self) {
-            return ActionResolution::Found(Box::new(action));
+            return ActionResolution::Found(Arc::new(action));
         }
         let is_known = references::action_file(uses, *self).is_some();
         let has_image = || self.path(folder).is_some_and(|path| path.join("Dockerfile").is_file());
@@ -170,6 +173,19 @@ impl ResolveAction for Repository<'_> {
         } else {
             ActionResolution::Missing
         }
+    }
+
+    fn findings(&self, uses: &str) -> Vec<Diagnostic> {
+        let levels = HashMap::new();
+        let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
+        let file = references::action_file(uses, *self);
+        file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
+            .unwrap_or_default()
+    }
+
+    fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {
+        let metadata = self.path(metadata)?;
+        Some(metadata.parent()?.join(path).exists())
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use workflow::event::{EventError, check};
+use workflow::event::{EventError, catalog, check};
 use workflow::expr::{Object, Value};
 
 use crate::failure::{Exit, Failure};
-use crate::files;
+use crate::render::text::shown;
+use crate::{files, output};
 
 /// The payload in the file, checked to be one of the event; an empty object where no file is given.
 pub(crate) fn read(event: &str, file: Option<&Path>) -> Result<Value, Failure> {
@@ -14,16 +15,32 @@ pub(crate) fn read(event: &str, file: Option<&Path>) -> Result<Value, Failure> {
         Some(file) => Value::from_json(&files::read_json(file)?),
         None => Object::new().into(),
     };
-    check(event, &payload).map_err(|error| {
-        let help = help(&error);
-        let failure = Failure::new(Exit::Usage, error);
-        let failure = match file {
-            Some(file) => failure.while_doing(format!("`{}` cannot be used", file.display())),
-            None => failure,
-        };
-        failure.with_help(help)
-    })?;
-    Ok(payload)
+    match check(event, &payload) {
+        Ok(()) => Ok(payload),
+        Err(error) => Err(refusal(error, file)),
+    }
+}
+
+/// The same for a workflow that is named, and runs whatever the event is called: an event that does not exist is only
+/// noted.
+pub(crate) fn read_for_any_event(event: &str, file: Option<&Path>) -> Result<Value, Failure> {
+    if catalog::find(event).is_some() {
+        return read(event, file);
+    }
+    let meant = catalog::meant(event).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    output::to_stderr(&format!("note: GitHub has no event `{}`{meant}", shown(event, false)));
+    // A called workflow may have any payload that is an object.
+    read("workflow_call", file)
+}
+
+fn refusal(error: EventError, file: Option<&Path>) -> Failure {
+    let help = help(&error);
+    let failure = Failure::new(Exit::Usage, error);
+    let failure = match file {
+        Some(file) => failure.while_doing(format!("`{}` cannot be used", file.display())),
+        None => failure,
+    };
+    failure.with_help(help)
 }
 
 fn help(error: &EventError) -> String {

@@ -50,6 +50,18 @@ fn what_is_asked_wrongly() {
 }
 
 #[test]
+fn a_workflow_that_is_named_runs_for_any_event() {
+    let place =
+        Place::with(&[("ci.yml", "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: 'true'}]\n")]);
+    let answer = place.call(&["run", "ci.yml", "--event", "pusch", "--platform", "*=host"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(
+        answer.stderr.contains("note: GitHub has no event `pusch`; did you mean `push`?\n"),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn a_matrix_key_that_no_leg_has() {
     let matrix = "on: push\njobs:\n  a:\n    strategy: {matrix: {os: [x], include: [{os: y, node: 1}]}}\n    runs-on: x\n    \
                   steps: [{run: 'true'}]\n";

@@ -58,7 +58,8 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
         ))
         .with_help("name a workflow's file, or the repository's folder with `--root FOLDER`"));
     }
-    let payload = payload::read(&args.event, args.payload.as_deref())?;
+    let read = if args.file.is_some() { payload::read_for_any_event } else { payload::read };
+    let payload = read(&args.event, args.payload.as_deref())?;
     let secrets =
         values::secrets(args.secrets_file.as_deref(), &args.secret, &|name| std::env::var(name).ok())?;
     let repository = repository::read(&root);

@@ -11,11 +11,15 @@
 //! severity error.
 
 mod code_inputs;
+mod events;
 mod expressions;
 mod findings;
+mod guard;
+mod head;
 mod ignore;
 pub mod known_actions;
 mod move_to_env;
+mod nodes;
 mod outputs;
 mod quoting;
 mod raw;

@@ -12,6 +12,15 @@ pub(crate) struct Write<'a> {
     pub(crate) name: &'a str,
     /// The bytes of the script that make the value.
     pub(crate) value: Range<usize>,
+    /// What ends the lines of a value of several lines.
+    pub(crate) delimiter: Option<&'a str>,
+}
+
+impl Write<'_> {
+    /// Whether the value has several lines that end at what nobody can guess.
+    pub(crate) fn has_secret_delimiter(&self) -> bool {
+        self.delimiter.is_some_and(|delimiter| delimiter.contains('$'))
+    }
 }
 
 /// The lines of a text with their offsets.
@@ -38,7 +47,7 @@ pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
         index += 1;
         if let Some((name, delimiter, from)) = open {
             if is_end(line, delimiter) {
-                found.push(Write { name, value: from..start });
+                found.push(Write { name, value: from..start, delimiter: Some(delimiter) });
                 open = None;
             }
             continue;
@@ -50,14 +59,16 @@ pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
         let offset = start + (words.as_ptr() as usize - line.as_ptr() as usize);
         match assignment(words) {
             Some(Assignment::Value(name, value)) => {
-                found.push(Write { name, value: offset + value..offset + words.len() });
+                let value = offset + value..offset + words.len();
+                found.push(Write { name, value, delimiter: None });
             }
             Some(Assignment::Lines(name, delimiter)) => {
                 let from = all.get(index).map_or(script.len(), |(start, _)| *start);
                 open = Some((name, delimiter, from));
             }
             None if !words.is_empty() => {
-                found.push(Write { name: "", value: offset..offset + words.len() });
+                let value = offset..offset + words.len();
+                found.push(Write { name: "", value, delimiter: None });
             }
             None => {}
         }

@@ -12,7 +12,7 @@ use super::script::{self, Write};
 use super::unit::{StepOwner, StepUnit};
 use super::untrusted::{self, Origin, Untrusted};
 use super::uses::Remote;
-use super::{outputs, raw};
+use super::{nodes, outputs, raw};
 use crate::expr::{Expr, Function, Node, NodeKind, Segment};
 use crate::model::{Action, InputType, Job, JobKind, Step, StepKind, Workflow};
 use crate::source::{SourceFile, Span, Spanned};
@@ -98,6 +98,13 @@ impl<'a> Scope<'a> {
         found
     }
 
+    /// The values of others in what a script of the step writes.
+    pub(crate) fn trace_write(self, script: &str, span: Span, write: &Write<'_>) -> Vec<Taint> {
+        let mut found = Vec::new();
+        self.text(script, span, write, &mut found);
+        found
+    }
+
     fn deeper(self) -> Option<Self> {
         (self.hops < MAX_HOPS).then(|| Self { hops: self.hops + 1, ..self })
     }
@@ -106,7 +113,7 @@ impl<'a> Scope<'a> {
         match node.kind() {
             NodeKind::Context(name) => self.reference(name, &[], as_json, found),
             NodeKind::Index(..) => {
-                let (base, path) = unwind(node);
+                let (base, path) = nodes::unwind(node);
                 match base.kind() {
                     NodeKind::Context(name) => self.reference(name, &path, as_json, found),
                     _ => self.node(base, as_json, found),
@@ -356,7 +363,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The values of others in a part of a script.
-    pub(crate) fn text(self, script: &str, span: Span, write: &Write<'_>, found: &mut Vec<Taint>) {
+    fn text(self, script: &str, span: Span, write: &Write<'_>, found: &mut Vec<Taint>) {
         let (Some(scope), Some(file)) = (self.deeper(), self.file) else { return };
         let value = &script[write.value.clone()];
         if value.contains("${{") {
@@ -382,7 +389,7 @@ impl<'a> Scope<'a> {
         if let Some(value) = script::assigned(script, name, offset) {
             let Some(step) = self.step else { return };
             let StepKind::Run { run, .. } = &step.kind else { return };
-            scope.text(script, run.span, &Write { name, value }, found);
+            scope.text(script, run.span, &Write { name, value, delimiter: None }, found);
         } else if name == "GITHUB_HEAD_REF" {
             let value = Untrusted { origin: Origin::Strangers, multiline: false };
             add(found, Taint { source: "GITHUB_HEAD_REF".into(), value, way: Vec::new() });
@@ -410,18 +417,6 @@ fn entry<'a>(mapping: Option<&'a Token>, name: &str) -> Option<&'a Token> {
     entries
         .find(|entry| entry.name().is_some_and(|known| known.eq_ignore_ascii_case(name)))
         .map(|entry| &entry.value)
-}
-
-/// The node under a chain of indexes, and the chain from the inside out.
-fn unwind(node: Node<'_>) -> (Node<'_>, Vec<Segment<'_>>) {
-    let mut path = Vec::new();
-    let mut base = node;
-    while let NodeKind::Index(inner, index) = base.kind() {
-        path.push(Segment::of(index));
-        base = inner;
-    }
-    path.reverse();
-    (base, path)
 }
 
 /// Characters of a pattern that stand for others.

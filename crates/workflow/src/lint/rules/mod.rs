@@ -2,11 +2,19 @@
 
 mod action_inputs;
 mod action_metadata;
+mod all_secrets;
+mod artifact_credentials;
+mod bot_condition;
+mod cache_in_release;
 mod comparison;
 mod constant_condition;
 mod context_access;
+mod dangerous_checkout;
+mod dangerous_trigger;
 mod deprecated_command;
 mod deprecated_input;
+mod environment_injection;
+mod excessive_permissions;
 mod expression_type;
 mod hardcoded_credentials;
 mod insecure_commands;
@@ -16,9 +24,13 @@ mod outdated_action;
 mod repeated_condition;
 mod schedule_never;
 mod script_injection;
+mod secret_in_script;
+mod secrets_inherit;
+mod self_hosted_runner;
 mod short_commit;
 mod unpinned_action;
 mod unpinned_image;
+mod unsound_contains;
 mod value_in_text;
 
 use crate::rule::Rule;
@@ -28,11 +40,19 @@ use crate::rule::Rule;
 pub(crate) static RULES: &[&Rule] = &[
     &action_inputs::RULE,
     &action_metadata::RULE,
+    &all_secrets::RULE,
+    &artifact_credentials::RULE,
+    &bot_condition::RULE,
+    &cache_in_release::RULE,
     &comparison::RULE,
     &constant_condition::RULE,
     &context_access::RULE,
+    &dangerous_checkout::RULE,
+    &dangerous_trigger::RULE,
     &deprecated_command::RULE,
     &deprecated_input::RULE,
+    &environment_injection::RULE,
+    &excessive_permissions::RULE,
     &expression_type::RULE,
     &hardcoded_credentials::RULE,
     &super::ignore::RULE,
@@ -43,8 +63,12 @@ pub(crate) static RULES: &[&Rule] = &[
     &repeated_condition::RULE,
     &schedule_never::RULE,
     &script_injection::RULE,
+    &secret_in_script::RULE,
+    &secrets_inherit::RULE,
+    &self_hosted_runner::RULE,
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,
+    &unsound_contains::RULE,
     &value_in_text::RULE,
 ];

@@ -54,9 +54,11 @@ pub(crate) fn start(
     let tracking = exec.env.into_iter().find(|(name, _)| name == TRACKING_VARIABLE).map(|(_, value)| value);
     let mut pidfd = None;
     let running = processes.start(|| {
+        // Before it runs: its children must not seem older than it is.
+        let start = ticks_since_boot();
         let (pid, fd) = spawn(command, &exec.argv[0])?;
         pidfd = Some(fd);
-        Ok::<_, Failure>(Running::new(id, pid, ticks_since_boot(), tracking))
+        Ok::<_, Failure>(Running::new(id, pid, start, tracking))
     });
     let running = match running {
         Ok(running) => running,
@@ -238,7 +240,9 @@ impl Relay {
         match phase {
             Phase::Running if ready.exited => {
                 self.stdin = None;
-                let (status, now) = (self.running.wait(), Instant::now());
+                let status = self.running.wait();
+                self.processes.bury(&self.running);
+                let now = Instant::now();
                 Phase::Draining { status, since: now, last_output: now }
             }
             Phase::Draining { status, since, .. } if any_output => {

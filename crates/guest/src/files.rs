@@ -93,21 +93,3 @@ fn read_one(id: u32, index: u32, path: &str, max_bytes: u64, replies: &Replies) 
         replies.send(&Reply::Data { id, index, data: &buffer[..count] })?;
     }
 }
-
-/// Removes files and folders with all that they hold.
-pub(crate) fn remove(paths: &[String]) -> Result<(), Failure> {
-    for path in paths {
-        let removed = match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-            Ok(_) => fs::remove_file(path),
-            Err(error) => Err(error),
-        };
-        match removed {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Failure::new(format!("remove `{path}`"), &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}

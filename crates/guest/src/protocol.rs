@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 /// Both sides must speak the same version; there is no negotiation, because the host brings its own agent.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest encoded message, in bytes, in either direction.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -40,6 +40,9 @@ pub enum Request {
     Exec { id: u32, exec: Exec },
     /// Send a signal to a process that `Exec` started. Answered by `Done`, also when it has ended already.
     Signal { id: u32, process: u32, signal: i32, scope: Scope },
+    /// When the process ends, kill what is left of its tree before `Exited` is sent. Answered by `Done`, also when it has
+    /// ended already.
+    KillRest { id: u32, process: u32 },
     /// Room for that many more bytes of output of the process or transfer `id`. Not answered.
     Grant { id: u32, bytes: u32 },
     /// Nobody reads this process any more: kill its whole tree, discard its output. Not answered.
@@ -48,8 +51,6 @@ pub enum Request {
     WriteFiles { id: u32, files: Vec<FileWrite> },
     /// Read regular files: a `File` for each path, in chunks, then `Done`. One longer than `max_bytes` is a failure.
     ReadFiles { id: u32, paths: Vec<String>, max_bytes: u64 },
-    /// Remove files or whole folders; what is missing is no failure. Answered by `Done`.
-    RemoveFiles { id: u32, paths: Vec<String> },
     /// Look programs up on a search path. Answered by `Paths`, one entry a name.
     Which { id: u32, names: Vec<String>, path: String },
     /// Hash the files below `root` that match `patterns`, as `hashFiles` does. Answered by `Hashed`.

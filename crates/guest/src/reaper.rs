@@ -5,6 +5,7 @@
 //! by when it started, and only what descends from the agent is of a tree at all. So no signal ever reaches a stranger.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,15 @@ const KILL_PAUSE: Duration = Duration::from_millis(1);
 pub(crate) struct Running {
     pub(crate) id: u32,
     pub(crate) pid: Pid,
-    /// Clock ticks (1/100 s) after boot.
+    /// Clock ticks (1/100 s) after boot, not later than its start.
     pub(crate) start: u64,
     /// Its value of [`TRACKING_VARIABLE`].
     pub(crate) tracking: Option<String>,
     pub(crate) window: Window,
     exit: Mutex<Option<ExitStatus>>,
     exited: Condvar,
+    /// Whether nothing of its tree may outlive it.
+    is_last: AtomicBool,
 }
 
 impl Running {
@@ -45,6 +48,7 @@ impl Running {
             window: Window::new(),
             exit: Mutex::new(None),
             exited: Condvar::new(),
+            is_last: AtomicBool::new(false),
         }
     }
 
@@ -148,6 +152,22 @@ impl Processes {
                 drop(table);
                 self.signal_until_gone(signal, |all| self.tree_of(&running, all));
             }
+        }
+    }
+
+    /// Lets nothing of a process's tree outlive it.
+    pub(crate) fn kill_rest(&self, id: u32) {
+        let Some(running) = self.get(id) else { return };
+        running.is_last.store(true, Ordering::SeqCst);
+        if running.is_reaped() {
+            self.bury(&running);
+        }
+    }
+
+    /// Kills what is left of the tree of a process that has been reaped, where nothing may be.
+    pub(crate) fn bury(&self, running: &Running) {
+        if running.is_last.load(Ordering::SeqCst) {
+            self.signal_until_gone(Signal::KILL, |all| self.tree_of(running, all));
         }
     }
 

@@ -165,6 +165,10 @@ impl Agent {
         match request {
             Request::Exec { id, exec } => exec::start(id, exec, &self.processes, &self.replies)?,
             Request::Signal { id, process, signal, scope } => self.signal(id, process, signal, scope)?,
+            Request::KillRest { id, process } => {
+                self.processes.kill_rest(process);
+                self.replies.send(&Reply::Done { id })?;
+            }
             Request::Grant { id, bytes } => match self.processes.get(id) {
                 Some(running) => running.window.grant(bytes),
                 None => self.archives.grant(id, bytes),
@@ -181,7 +185,6 @@ impl Agent {
                 let result = files::read(id, &paths, max_bytes, &self.replies);
                 self.replies.finish(id, result)?;
             }
-            Request::RemoveFiles { id, paths } => self.replies.finish(id, files::remove(&paths))?,
             Request::Which { id, names, path } => {
                 let find = |name: &String| {
                     which(name, &path, Path::new("/")).map(|file| file.to_string_lossy().into_owned())

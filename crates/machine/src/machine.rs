@@ -204,11 +204,6 @@ impl Machine {
         }
     }
 
-    /// Removes files, or folders with all that they hold; what is missing is no error.
-    pub async fn remove_files(&self, paths: Vec<String>) -> Result<(), MachineError> {
-        self.connection.request(Budget::SHORT, |id| Request::RemoveFiles { id, paths })?.done().await
-    }
-
     /// Where programs are on a search path inside the machine; one answer a name.
     pub async fn which(&self, names: Vec<String>, path: String) -> Result<Vec<Option<String>>, MachineError> {
         let pending = self.connection.request(Budget::SHORT, |id| Request::Which { id, names, path })?;

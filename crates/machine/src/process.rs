@@ -72,7 +72,7 @@ impl Process {
     }
 }
 
-/// Sends signals to a process of a machine.
+/// Sends signals to a process of a machine, and brings about its end.
 #[derive(Debug, Clone)]
 pub struct Signaller {
     process: u32,
@@ -85,5 +85,12 @@ impl Signaller {
         let process = self.process;
         let make = |id| Request::Signal { id, process, signal, scope };
         self.connection.request(Budget::SHORT, make)?.done().await
+    }
+
+    /// From now on nothing of the process's tree outlives it: what it leaves is killed before it counts as ended. A process
+    /// that counts as ended already is no error.
+    pub async fn kill_rest(&self) -> Result<(), MachineError> {
+        let process = self.process;
+        self.connection.request(Budget::SHORT, |id| Request::KillRest { id, process })?.done().await
     }
 }

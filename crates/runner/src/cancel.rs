@@ -96,12 +96,14 @@ async fn wait_for_deadline(deadline: Option<Instant>) {
 }
 
 /// Ends a process: an interrupt to its group, as Ctrl-C would send it, then a request to terminate, then the kill of
-/// its whole tree. `stop` ending the job at once skips to the kill. Returns when the last signal is sent.
+/// its whole tree. A process that ends sooner takes what is left of its tree with it. `stop` ending the job at once skips
+/// to the kill. Returns when the last signal is sent.
 pub(crate) async fn end_process(
     process: &Signaller,
     reason: Reason,
     job: &mut watch::Receiver<Stop>,
 ) -> Result<(), MachineError> {
+    process.kill_rest().await?;
     if reason != Reason::Now {
         process.send(SIGINT, Scope::Group).await?;
         if !ends_now_within(job, INTERRUPT_GRACE).await {

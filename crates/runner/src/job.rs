@@ -30,7 +30,6 @@ use crate::dispatch::{Dispatch, DispatchError};
 use crate::options::Options;
 use crate::output::mask::Masker;
 use crate::output::matcher::Matchers;
-use crate::process::SpareFiles;
 use crate::sink::{Sink, SinkFailed};
 use crate::step::Frame;
 use crate::workspace::Tree;
@@ -101,8 +100,6 @@ pub(crate) struct Job {
     pub(crate) failed: AtomicBool,
     pub(crate) missing: Mutex<Option<String>>,
     pub(crate) next: AtomicU32,
-    /// Command files for the next process.
-    pub(crate) spare_files: SpareFiles,
     /// Where programs are, by name and search path.
     pub(crate) programs: Mutex<HashMap<(String, String), Option<String>>>,
     /// Whether a process has run that may have changed the workspace.

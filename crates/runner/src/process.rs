@@ -1,7 +1,7 @@
 //! One process of a step: its command files, its environment, its output, its end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 use machine::{ExecSpec, ExitStatus, FileToWrite, MachineError, OutputMode, Process, Stdin};
@@ -46,65 +46,28 @@ pub(crate) struct Command {
     pub(crate) variables: Vec<(String, String)>,
 }
 
-/// The command files of one process. Those that a process left as empty as it found them serve the next one: to make
-/// files is a good part of what a short step costs.
+/// The command files of one step. No other step has the same ones, so that what a child writes late, whose step has ended,
+/// counts for nothing.
 #[derive(Debug)]
-pub(crate) struct CommandFiles {
-    paths: Paths,
-    /// Whether they are there, and empty.
-    are_empty: AtomicBool,
-    spare: SpareFiles,
-}
-
-/// Where command files are.
-type Paths = [String; COMMAND_FILES.len()];
-
-/// Command files that are there, empty, and no process's.
-pub(crate) type SpareFiles = Arc<Mutex<Vec<Paths>>>;
+pub(crate) struct CommandFiles([String; COMMAND_FILES.len()]);
 
 impl CommandFiles {
-    /// Files that no other process of the job has as long as this lives.
     pub(crate) fn new(job: &Job) -> Self {
-        let spare = Arc::clone(&job.spare_files);
-        let found = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let are_empty = AtomicBool::new(found.is_some());
-        let paths = found.unwrap_or_else(|| {
-            let number = job.next_number();
-            let folder = format!("{}/_runner_file_commands", job.temp);
-            COMMAND_FILES.map(|(_, prefix)| format!("{folder}/{prefix}{number}"))
-        });
-        Self { paths, are_empty, spare }
+        let number = job.next_number();
+        let folder = format!("{}/_runner_file_commands", job.temp);
+        Self(COMMAND_FILES.map(|(_, prefix)| format!("{folder}/{prefix}{number}")))
     }
 
     /// The `github` context of a step that has them.
     pub(crate) fn github(&self, github: &Value, more: Vec<(&str, Value)>) -> Value {
-        let paths = COMMAND_FILES.iter().zip(&self.paths);
+        let paths = COMMAND_FILES.iter().zip(&self.0);
         let paths = paths.map(|((name, _), path)| (*name, Value::from(path.as_str())));
         with_properties(github, paths.chain(more))
     }
 
     /// What must be written before a process gets them.
-    fn missing(&self) -> Vec<FileToWrite> {
-        if self.are_empty.swap(false, Ordering::Relaxed) {
-            return Vec::new();
-        }
-        let empty = |path: &String| FileToWrite { path: path.clone(), data: Vec::new(), mode: 0o644 };
-        self.paths.iter().map(empty).collect()
-    }
-
-    /// Takes note of what a process has left in them.
-    fn left(&self, contents: &[Option<Vec<u8>>]) {
-        let are_empty = contents.iter().all(|content| content.as_ref().is_some_and(Vec::is_empty));
-        self.are_empty.store(are_empty, Ordering::Relaxed);
-    }
-}
-
-impl Drop for CommandFiles {
-    fn drop(&mut self) {
-        if *self.are_empty.get_mut() {
-            let paths = std::mem::take(&mut self.paths);
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(paths);
-        }
+    fn empty(&self) -> impl Iterator<Item = FileToWrite> {
+        self.0.iter().map(|path| FileToWrite { path: path.clone(), data: Vec::new(), mode: 0o644 })
     }
 }
 
@@ -131,7 +94,7 @@ enum Ended {
 /// Runs a program with everything that belongs to a step, and takes over what it set.
 pub(crate) async fn run(around: &Around<'_>, command: Command, globals: &mut Globals) -> Result<End, Fatal> {
     let job = around.job;
-    let files = command.files.into_iter().chain(around.files.missing()).collect();
+    let files = command.files.into_iter().chain(around.files.empty()).collect();
     if let Some(failed) = not_lost(job.machine.write_files(files).await)? {
         return Ok(End::failed(failed));
     }
@@ -308,10 +271,9 @@ async fn apply(
     effects.env.into_iter().for_each(|(name, value)| globals.set_env(name, value));
     effects.paths.into_iter().for_each(|path| globals.add_path(path));
     let mut problems = Problems { said: Vec::new(), failure: effects.failure };
-    let paths = around.files.paths.to_vec();
+    let paths = around.files.0.to_vec();
     match around.job.machine.read_files(paths, MAX_COMMAND_FILE).await {
         Ok(contents) => {
-            around.files.left(&contents);
             let [path, env, summary, state, output] = decoded(contents);
             read_paths(&path).into_iter().for_each(|path| globals.add_path(path));
             let (read, refused) = read_env(&env);

@@ -19,7 +19,6 @@ use crate::job::{Defaults, Job, Refused};
 use crate::options::Options;
 use crate::output::mask::Masker;
 use crate::output::matcher::Matchers;
-use crate::process::SpareFiles;
 use crate::sink::{Sink, with_sources};
 use crate::step;
 use crate::watch::Limit;
@@ -169,7 +168,6 @@ impl Setup {
             failed: AtomicBool::new(false),
             missing: Mutex::default(),
             next: AtomicU32::new(1),
-            spare_files: SpareFiles::default(),
             programs: Mutex::default(),
             touched: AtomicBool::new(false),
         }

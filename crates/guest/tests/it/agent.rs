@@ -52,7 +52,7 @@ fn another_version_is_told_ours() {
     let theirs = Preamble { version: 99, nonce: [5; 16] };
     let (answer, complaint) = say(&theirs.encode());
     assert_eq!(read_preamble(&mut &answer[..]).unwrap(), Preamble::new([0; 16]));
-    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 1\n");
+    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 2\n");
 }
 
 #[test]

@@ -127,6 +127,46 @@ pub(crate) fn steps_and_jobs_have_time_limits() {
     });
 }
 
+pub(crate) fn a_step_that_goes_on_is_interrupted_then_terminated_then_killed() {
+    let job = steps(
+        "
+        - run: |
+            trap 'echo interrupted' INT
+            trap 'echo terminated' TERM
+            echo started
+            while true; do sleep 0.1 || true; done
+        - run: echo cleaning
+          if: always()
+        ",
+    );
+    job.cancel_at("started", Cancel::Graceful).check(|ended| {
+        // The shell may say so of its `sleep`.
+        let log = ended.log().replace("Terminated\n", "");
+        assert_eq!(log, "started\ninterrupted\nterminated\ncleaning\n");
+        assert_eq!(ended.conclusion(), Conclusion::Cancelled);
+    });
+}
+
+pub(crate) fn a_step_that_must_end_leaves_nothing_behind() {
+    // Shells without a terminal keep interrupts from what runs in the background.
+    let mark = 5_000_000 + std::process::id();
+    let text = format!(
+        "
+        - run: |
+            sleep {mark} > /dev/null 2>&1 &
+            setsid sleep {mark} > /dev/null 2>&1 &
+            sleep 1000
+          timeout-minutes: 0.02
+        - run: cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\\0' ' ' | grep -c '[s]leep {mark}' || true
+          if: always()
+        "
+    );
+    steps(&text).check(|ended| {
+        assert_eq!(ended.log(), "0\n");
+        assert!(ended.errors().contains("has timed out"), "{}", ended.errors());
+    });
+}
+
 pub(crate) fn children_do_not_keep_a_step() {
     let job = steps(
         "

@@ -46,6 +46,8 @@ fn main() -> ExitCode {
         ends::a_step_whose_condition_holds_goes_on,
         ends::the_second_request_ends_everything,
         ends::steps_and_jobs_have_time_limits,
+        ends::a_step_that_goes_on_is_interrupted_then_terminated_then_killed,
+        ends::a_step_that_must_end_leaves_nothing_behind,
         ends::children_do_not_keep_a_step,
         ends::a_lost_machine_fails_the_job,
         ends::a_failing_report_ends_the_job,
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         steps::secrets_never_show_in_what_is_no_line,
         steps::commands_have_effects,
         steps::matchers_last_for_the_job,
+        steps::a_late_write_to_a_command_file_is_no_other_steps,
         steps::broken_command_files_fail_the_step,
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -269,6 +269,27 @@ pub(crate) fn matchers_last_for_the_job() {
     });
 }
 
+pub(crate) fn a_late_write_to_a_command_file_is_no_other_steps() {
+    let job = steps(
+        "
+        - run: |
+            late() {
+              until [ -e go ]; do sleep 0.01; done
+              echo out=late >> $GITHUB_OUTPUT
+              echo LATE=late >> $GITHUB_ENV
+              touch gone
+            }
+            late > /dev/null 2>&1 &
+        - id: next
+          run: |
+            touch go
+            until [ -e gone ]; do sleep 0.01; done
+        - run: echo \"[${{ steps.next.outputs.out }}$LATE]\"
+        ",
+    );
+    job.check(|ended| assert_eq!(ended.log(), "[]\n"));
+}
+
 pub(crate) fn broken_command_files_fail_the_step() {
     let job = steps(
         "

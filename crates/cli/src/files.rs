@@ -29,7 +29,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file, up to a limit.
+pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {

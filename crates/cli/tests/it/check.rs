@@ -159,3 +159,97 @@ fn the_page_of_the_rules_is_up_to_date() {
     let page = std::fs::read_to_string(page).expect("the page is there");
     assert!(page == answer.stdout, "docs/rules.md is old; `script/rules` writes it");
 }
+
+const VERSION: &str = "on: push\r\njobs:\r\n  a:\r\n    run-on: ubuntu-latest\r\n    env: {GO_VERSION: 1.20}\r\n    steps: [{run: 'true'}]\r\n";
+
+fn bytes(place: &Place, name: &str) -> Vec<u8> {
+    std::fs::read(place.root().join(name)).expect("the file is there")
+}
+
+#[test]
+fn changes_are_shown_then_made() {
+    let place = Place::with(&[("a.yml", VERSION)]);
+    std::fs::write(place.root().join("a.yml"), format!("\u{feff}{VERSION}")).expect("a file can be written");
+    let shown = check(&place, &["a.yml", "--diff"]);
+    let diff = "--- a/a.yml\n+++ b/a.yml\n@@ -1,6 +1,6 @@\n on: push\r\n jobs:\r\n   a:\r\n\
+                -    run-on: ubuntu-latest\r\n-    env: {GO_VERSION: 1.20}\r\n\
+                +    runs-on: ubuntu-latest\r\n+    env: {GO_VERSION: '1.20'}\r\n     steps: [{run: 'true'}]\r\n";
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(1), diff));
+    assert_eq!(bytes(&place, "a.yml"), format!("\u{feff}{VERSION}").into_bytes());
+    let made = check(&place, &["a.yml", "--fix"]);
+    assert_eq!((made.code, made.stdout.as_str()), (Some(0), diff), "{}", made.stderr);
+    assert!(made.stderr.starts_with("mended 2 findings in 1 file\n"), "{}", made.stderr);
+    let expected = format!("\u{feff}{VERSION}").replace("run-on", "runs-on").replace("1.20", "'1.20'");
+    assert_eq!(bytes(&place, "a.yml"), expected.into_bytes());
+    let again = check(&place, &["a.yml", "--diff"]);
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_json_answer_stays_one_object_when_changes_are_made() {
+    let place = Place::with(&[("a.yml", VERSION)]);
+    let answer = check(&place, &["a.yml", "--fix", "--format", "json"]);
+    assert_eq!((answer.code, json(&answer)["diagnostics"].is_array()), (Some(0), true));
+    assert!(answer.stderr.contains("+    runs-on"), "{}", answer.stderr);
+}
+
+#[test]
+fn commits_come_from_the_lock() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let workflow =
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: octo/act@v1\n";
+    let place = Place::with(&[
+        (".github/workflows/a.yml", workflow),
+        (".github/firedog.lock", &format!("\"octo/act@v1\" = \"{commit}\"\n")),
+    ]);
+    let answer = check(&place, &["--fix", "--severity", "info"]);
+    assert!(answer.stdout.contains(&format!("+      - uses: octo/act@{commit} # v1\n")), "{answer:?}");
+    place.write(".github/firedog.lock", "\"octo/act@v1\" = \"v1\"\n");
+    let refused = check(&place, &[]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("what is locked for `octo/act@v1` is no commit"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_configuration_sets_rules_and_ignores_findings() {
+    let place = place();
+    let doubtful = ".github/workflows/doubtful.yaml";
+    let codes = |arguments: &[&str]| -> Vec<String> {
+        let answer =
+            check(&place, &[&["--format", "json", "--severity", "warning", doubtful], arguments].concat());
+        let codes = findings(&answer).into_iter();
+        codes.map(|it| it.split(' ').nth(1).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(codes(&[]), ["deprecated-command"]);
+    place.write("firedog.toml", "[rules]\ndeprecated-command = 'off'\n");
+    assert!(codes(&[]).is_empty());
+    place.write("firedog.toml", "[rules]\ndeprecated-command = 'error'\n");
+    assert_eq!(check(&place, &[doubtful]).code, Some(1));
+    place.write(
+        "firedog.toml",
+        "[[ignore]]\nfiles = ['.github/**/doubt*']\ncodes = ['deprecated-command']\nreason = 'an old runner'\n",
+    );
+    assert!(codes(&[]).is_empty());
+    place.write("other.yaml", "paths: {'**/*.yaml': {ignore: ['set-output.* is deprecated']}}\n");
+    assert!(codes(&["--config", "other.yaml"]).is_empty());
+}
+
+#[test]
+fn a_mistake_in_a_configuration_has_its_place() {
+    let place = place();
+    let says = |text: &str, parts: &[&str]| {
+        place.write("firedog.toml", text);
+        let answer = check(&place, &["--format", "json"]);
+        assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""), "{answer:?}");
+        parts.iter().for_each(|part| assert!(answer.stderr.contains(part), "{part}:\n{}", answer.stderr));
+    };
+    says(
+        "runner-label = ['x']\n",
+        &["firedog.toml:1:1", "unknown field `runner-label`", "did you mean `runner-labels`?"],
+    );
+    says(
+        "\n[rules]\ndeprecated-comand = 'off'\n",
+        &["firedog.toml:3:1", "did you mean `deprecated-command`?"],
+    );
+    says("[rules\n", &["firedog.toml:1:"]);
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::expression::{self, Scalar};
 use super::report::{Report, quoted};
 use super::suggest::nearest;
+use crate::diagnostic::Edit;
 use crate::expr::Value;
 use crate::schema::{Allowed, DefinitionId, Kind, Mapping, Property, Schema};
 use crate::source::Span;
@@ -94,7 +95,7 @@ impl TemplateReader<'_, '_> {
                             loose_value
                         }
                         (None, None) => {
-                            self.unknown_key(name, key_node.span, &choices);
+                            self.unknown_key(name, key_node.span, &choices, entries);
                             continue;
                         }
                     }
@@ -173,7 +174,13 @@ impl TemplateReader<'_, '_> {
         }
     }
 
-    fn unknown_key(&mut self, name: &str, span: Span, choices: &[&'static Mapping]) {
+    fn unknown_key(
+        &mut self,
+        name: &str,
+        span: Span,
+        choices: &[&'static Mapping],
+        entries: &[(Node, Node)],
+    ) {
         let known: Vec<&str> = self.known_keys(choices);
         let mut diagnostic =
             self.report.describe(span, "unexpected-key", format!("Unexpected value {}", quoted(name)));
@@ -181,6 +188,11 @@ impl TemplateReader<'_, '_> {
             diagnostic = diagnostic.with_help("GitHub does not merge mappings; repeat the keys");
         } else if let Some(meant) = nearest(name, known.iter().copied()) {
             diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
+            let taken = entries.iter().any(|(key, _)| scalar_text(key).eq_ignore_ascii_case(meant));
+            if !taken && self.report.file().slice(span) == name && is_only_near(meant, name, &known) {
+                let edit = Edit { span, text: meant.to_owned() };
+                diagnostic = diagnostic.with_fix(format!("write `{meant}`"), vec![edit]);
+            }
         } else if !known.is_empty() {
             diagnostic = diagnostic.with_help(format!("the keys here are {}", list(&known)));
         }
@@ -280,6 +292,11 @@ impl TemplateReader<'_, '_> {
             _ => None,
         }
     }
+}
+
+/// Whether no other known word could have been meant.
+fn is_only_near(meant: &str, name: &str, known: &[&str]) -> bool {
+    nearest(name, known.iter().copied().filter(|word| *word != meant)).is_none()
 }
 
 fn list(words: &[&str]) -> String {

@@ -12,7 +12,7 @@ use workflow::rule;
 pub(crate) use github::to_command;
 pub(crate) use place::Place;
 pub(crate) use sarif::{Log, to_result};
-pub(crate) use text::to_text;
+pub(crate) use text::{mistake, to_text};
 
 /// The name of a severity.
 pub(crate) fn severity_name(severity: Severity) -> &'static str {

@@ -54,6 +54,31 @@ pub(crate) fn to_text(diagnostic: &Diagnostic, file: &SourceFile, style: Style) 
     renderer.render(&[group])
 }
 
+/// A mistake in a file that is no workflow, such as a configuration.
+pub(crate) fn mistake(
+    message: &str,
+    file: &SourceFile,
+    span: Span,
+    help: Option<&str>,
+    style: Style,
+) -> String {
+    let renderer = if style.colours { Renderer::styled() } else { Renderer::plain() };
+    let title = Level::ERROR.primary_title(message);
+    let mut group = match Lines::of(file, span, std::iter::empty()) {
+        Some(lines) => title.element(
+            Snippet::source(lines.text)
+                .path(&**file.name())
+                .line_start(lines.first)
+                .annotation(AnnotationKind::Primary.span(lines.first_line(span))),
+        ),
+        None => title.element(Origin::path(&**file.name())),
+    };
+    if let Some(help) = help {
+        group = group.element(Level::HELP.message(help));
+    }
+    renderer.decor_style(DecorStyle::Unicode).term_width(LINE_WIDTH).render(&[group])
+}
+
 /// The lines of a file that a finding is about, and those between them.
 struct Lines<'a> {
     text: &'a str,
@@ -73,7 +98,7 @@ impl<'a> Lines<'a> {
         let (first, last) = (*starts.iter().min()?, *starts.iter().max()?);
         let start = text[..first].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[last..].find('\n').map_or(text.len(), |length| last + length);
-        let text = &text[start..end];
+        let text = text[start..end].trim_end_matches('\r');
         let shown = text.split('\n').all(|line| line.len() <= MAX_LINE);
         shown.then(|| Self { text, first: file.position(Span::new(start, start).start).line, start })
     }

@@ -1,13 +1,17 @@
 //! `firedog check`: what is wrong with workflow and action files.
 //!
-//! Files are found ([`discover`]), read and checked on all cores, and written in the chosen form ([`report`]).
+//! Files are found ([`discover`]), read and checked on all cores after the repository's [`configuration`], changed where
+//! that is asked for ([`fix`]), and what is found is written in the chosen form ([`report`]).
 
+mod configuration;
 mod discover;
 mod explain;
+mod fix;
+mod glob;
+mod lock;
 mod report;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use workflow::diagnostic::Diagnostic;
@@ -17,9 +21,11 @@ use workflow::source::SourceFile;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
-use crate::files::LocalActions;
 use crate::reading::ReadingArgs;
 use crate::{files, parallel};
+use configuration::Configuration;
+use discover::Target;
+use lock::KnownActions;
 use report::{Form, Piece, Report};
 
 pub(crate) use discover::is_action;
@@ -44,6 +50,16 @@ pub(crate) struct CheckArgs {
     /// Explain a rule, with an example; list all rules without CODE
     #[arg(long, value_name = "CODE", num_args = 0..=1)]
     explain: Option<Option<String>>,
+    /// Make the changes that findings come with, and show them as a diff
+    #[arg(long)]
+    fix: bool,
+    /// Show the changes that `--fix` would make; end with exit code 1 if there are any
+    #[arg(long, conflicts_with = "fix")]
+    diff: bool,
+    /// The configuration: firedog.toml, or one of actionlint [default: firedog.toml or actionlint.yaml of ROOT or
+    /// ROOT/.github]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -78,28 +94,90 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     }
     let root = args.reading.root();
     let resolver = args.reading.called_workflows();
-    let options = args.reading.options(&resolver, Strictness::Author);
-    let (levels, actions) = (HashMap::new(), LocalActions::new(root));
-    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &actions };
-    let form = Form::new(args.format, args.severity, config);
-    let targets = discover::targets(&args.files, root)?;
-    let absolute_root = root.canonicalize().ok();
-    let work = |target: &discover::Target| -> Piece {
-        let name = form.name(&target.name, absolute_root.as_deref());
-        match files::read_as(&target.path, name) {
-            Ok(file) => form.write(&file, check(&file, &options, &settings)),
-            Err(failure) => Form::failed(failure),
-        }
+    let configuration = Configuration::load(root, args.config.as_deref(), config)?;
+    let actions = KnownActions::of(root, config)?;
+    let checker = Checker {
+        options: args.reading.options(&resolver, Strictness::Author),
+        settings: configuration.settings(&actions),
+        configuration: &configuration,
+        root: root.canonicalize().ok(),
+        form: Form::new(args.format, args.severity, config),
     };
-    let mut report = Report::new(form, config);
-    parallel::in_order(&targets, work, |piece| report.take(piece));
+    let targets = discover::targets(&args.files, root)?;
+    let mut report = Report::new(checker.form, config);
+    if args.fix || args.diff {
+        let mut changes = fix::Changes::new(args.diff, checker.form);
+        let work = |target: &Target| checker.fix(target);
+        parallel::in_order(&targets, work, |(piece, change)| {
+            change.into_iter().for_each(|change| changes.take(&change, &mut report, config));
+            // The findings of files that are only shown are not asked for.
+            if args.fix || piece.is_failure() {
+                report.take(piece);
+            }
+        });
+        return changes.finish(report, args.deny_warnings, config);
+    }
+    parallel::in_order(&targets, |target| checker.report(target), |piece| report.take(piece));
     report.finish(args.deny_warnings, config.quiet)
 }
 
-fn check(file: &SourceFile, options: &ReadOptions<'_>, settings: &Settings<'_>) -> Vec<Diagnostic> {
-    if is_action(Path::new(&**file.name())) {
-        check_action(file, options, settings).diagnostics
-    } else {
-        check_workflow(file, options, settings).diagnostics
+/// Checks files of one repository.
+struct Checker<'a> {
+    options: ReadOptions<'a>,
+    settings: Settings<'a>,
+    configuration: &'a Configuration,
+    /// ROOT as an absolute path.
+    root: Option<PathBuf>,
+    form: Form,
+}
+
+impl Checker<'_> {
+    fn read(&self, target: &Target) -> Result<SourceFile, Failure> {
+        files::read_as(&target.path, self.form.name(&target.name, self.root.as_deref()))
+    }
+
+    /// Everything that is found in a file.
+    fn check(&self, target: &Target, file: &SourceFile) -> Vec<Diagnostic> {
+        let mut found = if is_action(&target.name) {
+            check_action(file, &self.options, &self.settings).diagnostics
+        } else {
+            check_workflow(file, &self.options, &self.settings).diagnostics
+        };
+        if self.configuration.has_ignores() && !found.is_empty() {
+            self.configuration.retain(&self.in_repository(target), &mut found);
+        }
+        found
+    }
+
+    /// The path of a file relative to ROOT, or its name where it is not in it.
+    fn in_repository(&self, target: &Target) -> PathBuf {
+        let absolute = target.path.canonicalize().ok();
+        let inside = absolute.as_deref().zip(self.root.as_deref());
+        inside.and_then(|(path, root)| path.strip_prefix(root).ok()).unwrap_or(&target.name).to_owned()
+    }
+
+    fn report(&self, target: &Target) -> Piece {
+        match self.read(target) {
+            Ok(file) => self.form.write(&file, self.check(target, &file)),
+            Err(failure) => Form::failed(failure),
+        }
+    }
+
+    /// A file with its changes made, not yet written; what is left to find then.
+    fn fix(&self, target: &Target) -> (Piece, Option<fix::Change>) {
+        let file = match self.read(target) {
+            Ok(file) => file,
+            Err(failure) => return (Form::failed(failure), None),
+        };
+        let before = file.text().clone();
+        let check = |file: &SourceFile| self.check(target, file);
+        let fixed = fix::fix(file, check, |finding| self.form.shows(finding));
+        let change = (fixed.count > 0).then(|| fix::Change {
+            path: target.path.clone(),
+            before,
+            after: fixed.file.clone(),
+            count: fixed.count,
+        });
+        (self.form.write(&fixed.file, fixed.found), change)
     }
 }

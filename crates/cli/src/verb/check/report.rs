@@ -73,11 +73,15 @@ impl Form {
         inside.unwrap_or(name).display().to_string()
     }
 
+    /// Whether a finding is severe enough to be shown.
+    pub(super) fn shows(self, finding: &Diagnostic) -> bool {
+        finding.severity >= self.least
+    }
+
     /// Writes the findings of one file.
     pub(super) fn write(self, file: &SourceFile, found: Vec<Diagnostic>) -> Piece {
         let mut tally = Tally { files: 1, ..Tally::default() };
-        let (shown, hidden): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|finding| finding.severity >= self.least);
+        let (shown, hidden): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| self.shows(finding));
         tally.hidden = hidden.len();
         for finding in &shown {
             tally.count(finding);
@@ -104,6 +108,13 @@ impl Form {
     /// A file that could not be checked.
     pub(super) fn failed(failure: Failure) -> Piece {
         Piece { body: Body::Failed(failure), tally: Tally { failures: 1, ..Tally::default() } }
+    }
+}
+
+impl Piece {
+    /// Whether the file could not be checked.
+    pub(super) fn is_failure(&self) -> bool {
+        self.tally.failures > 0
     }
 }
 
@@ -210,18 +221,23 @@ impl Report {
             }
             _ => {}
         }
-        if let Some(failure) = self.broken {
+        if let Some(failure) = self.broken.take() {
             return Err(failure);
         }
         if self.form.format == CheckFormat::Text && !quiet {
             output::to_stderr(&self.tally.summary());
         }
+        Ok(self.exit(deny_warnings))
+    }
+
+    /// The exit code for what was taken.
+    pub(super) fn exit(&self, deny_warnings: bool) -> Exit {
         let refused = self.tally.errors > 0 || (deny_warnings && self.tally.warnings > 0);
-        Ok(match (self.tally.failures, refused) {
+        match (self.tally.failures, refused) {
             (0, false) => Exit::Success,
             (0, true) => Exit::Negative,
             _ => Exit::Usage,
-        })
+        }
     }
 }
 

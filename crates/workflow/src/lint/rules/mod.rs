@@ -30,6 +30,7 @@ mod self_hosted_runner;
 mod short_commit;
 mod unpinned_action;
 mod unpinned_image;
+mod unquoted_version;
 mod unsound_contains;
 mod value_in_text;
 
@@ -69,6 +70,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,
+    &unquoted_version::RULE,
     &unsound_contains::RULE,
     &value_in_text::RULE,
 ];

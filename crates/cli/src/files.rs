@@ -13,6 +13,7 @@ use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
 
 use crate::failure::{Exit, Failure};
+use crate::verb::check::Lock;
 
 /// The largest file that is read, in bytes: GitHub's payloads have at most 25 MiB.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
@@ -152,13 +153,19 @@ impl ResolveWorkflow for CalledWorkflows<'_> {
 pub(crate) struct LocalActions<'a> {
     /// ROOT.
     root: &'a Path,
+    lock: Lock,
     known: Mutex<HashMap<String, ActionResolution>>,
 }
 
 impl<'a> LocalActions<'a> {
     /// The actions of the repository at `root`.
     pub(crate) fn new(root: &'a Path) -> Self {
-        Self { root, known: Mutex::default() }
+        Self { root, lock: Lock::default(), known: Mutex::default() }
+    }
+
+    /// The same, with the commits of the actions of others.
+    pub(crate) fn with_lock(self, lock: Lock) -> Self {
+        Self { lock, ..self }
     }
 
     /// The metadata of the action at `./path`.
@@ -191,6 +198,10 @@ impl ResolveAction for LocalActions<'_> {
         let action = self.read(uses);
         known().insert(uses.to_owned(), action.clone());
         action
+    }
+
+    fn commit(&self, uses: &str) -> Option<String> {
+        self.lock.commit(uses)
     }
 
     fn findings(&self, uses: &str) -> Vec<Diagnostic> {

@@ -1,29 +1,25 @@
-//! What is known of actions here: those of the repository from its folder, the commits of others from the lock file.
+//! The lock file: which commits the versions of actions are.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use workflow::lint::{ActionResolution, ResolveAction};
-
 use super::configuration::read_toml;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::files::LocalActions;
 
 /// Where a repository keeps the commits of the actions that it uses: `"owner/repository@version" = "SHA"` lines.
 pub(super) const LOCK: &str = ".github/firedog.lock";
 
-/// Knows the repository's own actions and its lock.
-#[derive(Debug)]
-pub(crate) struct KnownActions<'a> {
-    local: LocalActions<'a>,
+/// The commits of versions of actions.
+#[derive(Debug, Default)]
+pub(crate) struct Lock {
     /// By `owner/repository@version`, the repository in lower case.
     commits: HashMap<String, String>,
 }
 
-impl<'a> KnownActions<'a> {
+impl Lock {
     /// Reads the lock of the repository at `root`, if it has one.
-    pub(crate) fn of(root: &'a Path, config: &Config) -> Result<Self, Failure> {
+    pub(crate) fn of(root: &Path, config: &Config) -> Result<Self, Failure> {
         let path = root.join(LOCK);
         let commits: HashMap<String, String> = match path.is_file() {
             true => read_toml(&path, config)?,
@@ -34,16 +30,11 @@ impl<'a> KnownActions<'a> {
             return Err(Failure::usage(message).with_help("a commit has 40 hexadecimal digits"));
         }
         let commits = commits.into_iter().filter_map(|(uses, commit)| Some((key(&uses)?, commit))).collect();
-        Ok(Self { local: LocalActions::new(root), commits })
-    }
-}
-
-impl ResolveAction for KnownActions<'_> {
-    fn resolve(&self, uses: &str) -> ActionResolution {
-        self.local.resolve(uses)
+        Ok(Self { commits })
     }
 
-    fn commit(&self, uses: &str) -> Option<String> {
+    /// The commit of `owner/repository[/path]@version`.
+    pub(crate) fn commit(&self, uses: &str) -> Option<String> {
         self.commits.get(&key(uses)?).cloned()
     }
 }

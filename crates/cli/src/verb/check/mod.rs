@@ -21,14 +21,15 @@ use workflow::source::SourceFile;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files::LocalActions;
 use crate::reading::ReadingArgs;
 use crate::{files, parallel};
 use configuration::Configuration;
 use discover::Target;
-use lock::KnownActions;
 use report::{Form, Piece, Report};
 
 pub(crate) use discover::is_action;
+pub(crate) use lock::Lock;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let root = args.reading.root();
     let resolver = args.reading.called_workflows();
     let configuration = Configuration::load(root, args.config.as_deref(), config)?;
-    let actions = KnownActions::of(root, config)?;
+    let actions = LocalActions::new(root).with_lock(Lock::of(root, config)?);
     let checker = Checker {
         options: args.reading.options(&resolver, Strictness::Author),
         settings: configuration.settings(&actions),

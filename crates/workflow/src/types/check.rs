@@ -5,6 +5,7 @@
 
 use super::contexts::Scope;
 use super::functions;
+use super::github;
 use super::mistake::{Mistake, MistakeKind};
 use super::repetition;
 use super::ty::{ObjectType, Type};
@@ -81,7 +82,14 @@ impl Checker<'_, '_> {
     }
 
     fn index(&mut self, base: Node<'_>, index: Node<'_>) -> Type {
-        let of = self.infer(base);
+        // Most of `github` is the same everywhere; the payload of the events is made only where it is used.
+        let is_github = is_context(base, "github");
+        if let (true, NodeKind::Property(name) | NodeKind::String(name)) = (is_github, index.kind())
+            && name.eq_ignore_ascii_case("event")
+        {
+            return self.scope.event_type();
+        }
+        let of = if is_github { github::without_event() } else { self.infer(base) };
         match index.kind() {
             NodeKind::Wildcard => self.filter(of, index),
             NodeKind::Property(name) | NodeKind::String(name) => self.property(base, of, index, name),
@@ -105,7 +113,7 @@ impl Checker<'_, '_> {
                 }
             }
             Type::Filtered(item) => match &*item {
-                Type::Object(object) => match object.property(name) {
+                Type::Object(object) => match object.property(name).filter(|_| !is_slip(object, name)) {
                     Some(ty) => Type::Filtered(ty.into()),
                     None => self.unknown(base, Type::clone(&item), index, name),
                 },
@@ -260,7 +268,7 @@ fn values(object: &ObjectType) -> Type {
 
 /// Whether a name is probably meant to be one of those that are known, though others may be there.
 fn is_slip(object: &ObjectType, name: &str) -> bool {
-    object.rest_is_text() && object.known(name).is_none() && nearest(name, object.names()).is_some()
+    !object.is_strict() && object.known(name).is_none() && nearest(name, object.names()).is_some()
 }
 
 fn is_context(node: Node<'_>, name: &str) -> bool {

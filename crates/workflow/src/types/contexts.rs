@@ -42,7 +42,7 @@ pub struct FileTypes<'w> {
     actions: &'w dyn KnownActions,
     /// The names of the configuration variables, where they are known.
     variables: Option<&'w [String]>,
-    github: OnceCell<Type>,
+    event: OnceCell<Type>,
     inputs: OnceCell<Type>,
     secrets: OnceCell<Type>,
     called_jobs: OnceCell<Type>,
@@ -95,7 +95,7 @@ impl<'w> FileTypes<'w> {
             file,
             actions,
             variables: None,
-            github: OnceCell::new(),
+            event: OnceCell::new(),
             inputs: OnceCell::new(),
             secrets: OnceCell::new(),
             called_jobs: OnceCell::new(),
@@ -162,7 +162,7 @@ impl<'t> Scope<'t> {
         ];
         let known = CONTEXTS.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
         Some(match known {
-            "github" => types.github.get_or_init(|| github::context(self.event())).clone(),
+            "github" => github::context(self.event_type()),
             "env" => Type::texts(),
             "vars" => types
                 .variables
@@ -213,8 +213,10 @@ impl<'t> Scope<'t> {
         }
     }
 
-    fn event(&self) -> Type {
-        self.workflow().map_or(Type::Any, |workflow| payload::event(&workflow.on))
+    /// The type of `github.event`. An action has the event of whoever uses it.
+    pub(super) fn event_type(&self) -> Type {
+        let make = || self.workflow().map_or(Type::Any, |workflow| payload::event(&workflow.on));
+        self.types.event.get_or_init(make).clone()
     }
 
     fn inputs(&self) -> Type {

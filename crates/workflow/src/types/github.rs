@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::ty::Type;
+use super::ty::{ObjectType, Rest, Type};
 use crate::template::{Token, TokenKind};
 
 /// Properties of `github` that are texts.
@@ -66,13 +66,22 @@ static STRATEGY: LazyLock<Type> = LazyLock::new(|| {
 
 static CONTAINER: LazyLock<Type> = LazyLock::new(|| Type::texts_named(["id", "network"]));
 
-/// `github`, with this type of `github.event`.
-pub(super) fn context(event: Type) -> Type {
+static GITHUB: LazyLock<ObjectType> = LazyLock::new(|| {
     let texts = TEXTS.into_iter().map(|name| match name {
         "retention_days" | "artifact_cache_size_limit" => (name, Type::Any),
         _ => (name, Type::String),
     });
-    Type::strict(texts.chain([("ref_protected", Type::Bool), ("event", event)]))
+    ObjectType::new(texts.chain([("ref_protected", Type::Bool), ("event", Type::Any)]), Rest::Nothing)
+});
+
+/// `github`, with this type of `github.event`.
+pub(super) fn context(event: Type) -> Type {
+    Type::Object(GITHUB.with("event", event))
+}
+
+/// `github`, without a type of `github.event`.
+pub(super) fn without_event() -> Type {
+    Type::Object(GITHUB.clone())
 }
 
 /// `runner`

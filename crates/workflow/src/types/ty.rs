@@ -12,7 +12,7 @@ use crate::expr::{Value, fold};
 const MAX_LISTED: usize = 12;
 
 /// What is known of an expression's value. A clone costs at most two reference counts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     /// Nothing is known.
     Any,
@@ -33,7 +33,7 @@ pub enum Type {
 }
 
 /// An object's names, compared without regard to case, and their types.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectType {
     properties: Arc<IndexMap<Name, Type>>,
     /// How many of the properties there are at the place: steps see those before them.
@@ -42,7 +42,7 @@ pub struct ObjectType {
 }
 
 /// What an object has beside its known properties.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Nothing: another name is a mistake.
     Nothing,
@@ -56,14 +56,34 @@ pub enum Rest {
 
 /// A property's name; equal without regard to case.
 #[derive(Clone, Debug)]
-pub struct Name(Arc<str>);
+pub struct Name(Text);
+
+#[derive(Clone, Debug)]
+enum Text {
+    Constant(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Name {
+    /// A name that is part of this program.
+    pub(super) const fn constant(name: &'static str) -> Self {
+        Self(Text::Constant(name))
+    }
+
+    fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Constant(name) => name,
+            Text::Shared(name) => name,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Lookup<'a>(&'a str);
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        fold::equal(&self.0, &other.0)
+        fold::equal(self.as_str(), other.as_str())
     }
 }
 
@@ -71,7 +91,7 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        fold::hash(&self.0, state);
+        fold::hash(self.as_str(), state);
     }
 }
 
@@ -83,19 +103,19 @@ impl Hash for Lookup<'_> {
 
 impl Equivalent<Name> for Lookup<'_> {
     fn equivalent(&self, key: &Name) -> bool {
-        fold::equal(self.0, &key.0)
+        fold::equal(self.0, key.as_str())
     }
 }
 
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self(Text::Shared(Arc::from(name)))
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -113,6 +133,14 @@ impl ObjectType {
         }
         let visible = map.len();
         Self { properties: Arc::new(map), visible, rest }
+    }
+
+    /// The same object with another type of one property.
+    #[must_use]
+    pub fn with(&self, name: &str, ty: Type) -> Self {
+        let mut properties = IndexMap::clone(&self.properties);
+        properties.insert(Name::from(name), ty);
+        Self { visible: properties.len(), properties: Arc::new(properties), rest: self.rest.clone() }
     }
 
     /// The same object as it is while only the first `count` properties are there.
@@ -154,11 +182,6 @@ impl ObjectType {
         }
     }
 
-    /// Whether other names than the known ones may be there, as texts.
-    pub(super) fn rest_is_text(&self) -> bool {
-        self.rest == Rest::String
-    }
-
     /// Whether other names than the known ones are mistakes.
     #[must_use]
     pub fn is_strict(&self) -> bool {
@@ -167,7 +190,7 @@ impl ObjectType {
 
     /// The known properties in the order of the file.
     pub fn properties(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
-        self.properties.iter().take(self.visible).map(|(name, ty)| (&*name.0, ty))
+        self.properties.iter().take(self.visible).map(|(name, ty)| (name.as_str(), ty))
     }
 
     /// The names of the known properties.
@@ -177,13 +200,19 @@ impl ObjectType {
 
     /// An object that is this one or the other.
     fn or(&self, other: &Self) -> Self {
+        if self == other {
+            return self.clone();
+        }
         let rest = match (self.rest(), other.rest()) {
             (None, None) => Rest::Nothing,
             (Some(one), None) | (None, Some(one)) => Rest::of(one),
             (Some(one), Some(two)) => Rest::of(one.or(&two)),
         };
-        let both = self.properties().chain(other.properties()).map(|(name, ty)| (name, ty.clone()));
-        Self::new(both, rest)
+        let properties = |object: &Self| {
+            let known = object.properties.iter().take(object.visible);
+            known.map(|(name, ty)| (name.clone(), ty.clone())).collect::<Vec<_>>()
+        };
+        Self::new(properties(self).into_iter().chain(properties(other)), rest)
     }
 }
 

@@ -56,8 +56,10 @@ struct Site<'a> {
 struct CalledFile {
     file: SourceFile,
     workflow: Option<Workflow>,
-    /// Codes and texts of its mistakes.
+    /// Codes and texts of its mistakes, until they are told at the first call.
     errors: Vec<(&'static str, String)>,
+    /// Whether there are mistakes in it.
+    is_refused: bool,
 }
 
 struct Calls<'a> {
@@ -113,16 +115,20 @@ impl Calls<'_> {
             let message = format!("Nested reusable workflow depth exceeded {}.", self.options.max_call_depth);
             return self.refuse(site, uses, "max-nested-reusable-workflows-depth", message);
         }
-        // A reference of the wrong form is reported where the job is read.
-        let reference = WorkflowReference::parse(&site.uses.value, site.repository, self.options.call_rules);
-        let Ok(reference) = reference else { return };
+        // A reference of the wrong form is reported where the job is read; a file elsewhere in the repository is known.
+        let parse = |rules| WorkflowReference::parse(&site.uses.value, site.repository, rules);
+        let Ok(reference) = parse(self.options.call_rules).or_else(|_| parse(CallRules::Local)) else {
+            return;
+        };
         self.calls += 1;
         if self.calls > MAX_CALLS {
             let message =
                 format!("Workflows may not call more than {MAX_CALLS} workflows, one inside another");
             return self.refuse(site, uses, "max-calls", message);
         }
-        let Some(CalledFile { file, workflow, errors }) = self.file(&reference, site) else { return };
+        let Some(CalledFile { file, workflow, errors, is_refused }) = self.file(&reference, site) else {
+            return;
+        };
         self.bytes += file.text().len();
         if self.bytes > MAX_CALLED_BYTES {
             let message = format!("The called workflows have more than {MAX_CALLED_BYTES} bytes");
@@ -140,8 +146,10 @@ impl Calls<'_> {
                 self.check_secrets(call, trigger, site);
             }
         }
-        self.check_permissions(&called, site);
-        if self.findings.len() == before {
+        if !is_refused {
+            self.check_permissions(&called, site);
+        }
+        if !is_refused && self.findings.len() == before {
             let around = called.permissions.as_ref().map(Permissions::of).or(site.allowed);
             self.read_jobs(&mut called.jobs, around, &file, reference.repository.as_ref(), site.depth + 1);
         }
@@ -152,7 +160,7 @@ impl Calls<'_> {
     fn file(&mut self, reference: &WorkflowReference, site: &Site<'_>) -> Option<CalledFile> {
         let name = reference.to_string();
         if let Some(known) = self.files.get(&name) {
-            return Some(known.clone());
+            return Some(CalledFile { errors: Vec::new(), ..known.clone() });
         }
         let file = match self.options.resolver.resolve(reference) {
             Resolution::Unknown => return None,
@@ -178,19 +186,19 @@ impl Calls<'_> {
             (code, format!("Error from called workflow {name} (Line: {line}, Col: {column}): {message}"))
         };
         let errors = report.finish().into_iter().filter(|finding| finding.severity == Severity::Error);
-        let called = CalledFile { workflow, errors: errors.map(text).collect(), file: file.clone() };
+        let errors: Vec<_> = errors.map(text).collect();
+        let called = CalledFile { workflow, is_refused: !errors.is_empty(), errors, file: file.clone() };
         self.files.insert(name, called.clone());
         Some(called)
     }
 
-    /// The called workflow, if nothing is wrong with it by itself.
+    /// The called workflow as far as it can be read; its mistakes are told.
     fn called(
         &mut self,
         workflow: Option<Workflow>,
         errors: Vec<(&'static str, String)>,
         site: &Site<'_>,
     ) -> Option<Workflow> {
-        let workflow = workflow.filter(|_| errors.is_empty());
         for (code, message) in errors {
             self.refuse(site, site.uses.span, code, message);
         }

@@ -8,6 +8,7 @@ use crate::expr::text::{Text, has_expression, parse_each, parse_key};
 use crate::expr::{Expr, ExprError, Function, Names, Node, NodeKind, Stage, StatusFunctions, format_mistake};
 use crate::schema::Allowed;
 use crate::source::Span;
+use crate::types::place::range_in_scalar;
 
 /// A scalar's text with its expressions read.
 #[derive(Debug)]
@@ -66,22 +67,28 @@ pub(crate) fn names(allowed: Allowed) -> Names {
 }
 
 /// A mistake in an expression of the scalar at `span` whose value is `text`. The place of the diagnostic is the
-/// scalar's, as GitHub reports it; a label marks the very symbol where it can be told.
+/// scalar's, as GitHub reports it; a label marks the very symbol where it can be told. In a block of several lines the
+/// symbol itself is the place, as in GitHub's editor.
 pub(crate) fn describe(report: &Report<'_>, span: Span, text: &str, failure: &ExprError) -> Diagnostic {
     let code = match failure.stage {
         Stage::Lexing => "expression-syntax",
         Stage::Parsing | Stage::Evaluation => "expression",
     };
-    let diagnostic = report.describe(span, code, failure.message.clone());
-    match failure.offset.and_then(|offset| place(report, span, text, offset)) {
-        Some(symbol) => diagnostic.with_label(symbol, "here"),
-        None => diagnostic,
+    let symbol = failure.offset.and_then(|offset| place(report, span, text, offset));
+    let is_block = report.file().slice(span).starts_with(['|', '>']);
+    match symbol {
+        Some(symbol) if is_block && failure.position.is_some() && report.is_for_author() => {
+            report.describe(symbol, code, failure.message.clone())
+        }
+        Some(symbol) => report.describe(span, code, failure.message.clone()).with_label(symbol, "here"),
+        None => report.describe(span, code, failure.message.clone()),
     }
 }
 
-/// The place in the file of byte `offset` of a scalar's value, where the value stands there as it is.
+/// The place in the file of byte `offset` of a scalar's value.
 fn place(report: &Report<'_>, span: Span, text: &str, offset: usize) -> Option<Span> {
-    let start = report.file().slice(span).find(text)? + span.start as usize + offset;
     let length = text.get(offset..)?.chars().next().map_or(0, char::len_utf8);
-    Some(Span::new(start, start + length))
+    let range = range_in_scalar(report.file().slice(span), text, offset, length)?;
+    let base = span.start as usize;
+    Some(Span::new(base + range.start, base + range.end))
 }

@@ -48,7 +48,7 @@ pub(crate) fn parse_with_root(file: &SourceFile, options: &ReadOptions<'_>) -> P
         let workflow = workflow::read_tokens(&root, options, None, &mut report);
         (workflow, root)
     });
-    if let Some((workflow, _)) = value.as_mut().filter(|_| !report.has_errors()) {
+    if let Some((workflow, _)) = value.as_mut().filter(|_| report.is_for_author() || !report.has_errors()) {
         call::read_all(workflow, options, &mut report);
     }
     Parsed { value, diagnostics: report.finish() }

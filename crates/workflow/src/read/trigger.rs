@@ -68,13 +68,20 @@ impl Reader<'_, '_> {
             "workflow_dispatch" => trigger.dispatch_inputs = self.dispatch_inputs(value),
             "workflow_call" => {
                 trigger.call_inputs = self.named(value, "inputs", Self::call_input);
-                trigger.declares_secrets = value.entry("secrets").is_some();
+                trigger.declares_secrets =
+                    value.entry("secrets").is_some() || self.is_refused_in(value, "secrets:");
                 trigger.call_secrets = self.named(value, "secrets", |_, token| Some(call_secret(token)));
                 trigger.call_outputs = self.named(value, "outputs", |_, token| call_output(token));
             }
             _ => {}
         }
         trigger
+    }
+
+    /// Whether something in the value is refused, and a line in it begins with this text.
+    fn is_refused_in(&self, value: &Token, key: &str) -> bool {
+        let text = self.report.file().slice(value.span);
+        self.report.has_errors_in(value.span) && text.lines().any(|line| line.trim_start().starts_with(key))
     }
 
     fn check_filters(&mut self, value: &Token) {
@@ -198,7 +205,7 @@ impl Reader<'_, '_> {
 
     fn call_input(&mut self, token: &Token) -> Option<CallInput> {
         Some(CallInput {
-            kind: input_type(token)?,
+            kind: input_type(token).unwrap_or(InputType::String),
             description: token
                 .entry("description")
                 .and_then(|entry| text_of(&entry.value))
@@ -226,7 +233,10 @@ fn call_output(token: &Token) -> Option<CallOutput> {
             .entry("description")
             .and_then(|entry| text_of(&entry.value))
             .map(|text| text.value),
-        value: token.entry("value")?.value.clone(),
+        value: match token.entry("value") {
+            Some(entry) => entry.value.clone(),
+            None => Token { kind: TokenKind::Null, span: token.span },
+        },
     })
 }
 

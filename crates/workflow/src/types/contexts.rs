@@ -215,7 +215,10 @@ impl<'t> Scope<'t> {
 
     /// The type of `github.event`. An action has the event of whoever uses it.
     pub(super) fn event_type(&self) -> Type {
-        let make = || self.workflow().map_or(Type::Any, |workflow| payload::event(&workflow.on));
+        let make = || match self.workflow() {
+            Some(workflow) => payload::event(&workflow.on),
+            None => Type::loose::<&str>([]),
+        };
         self.types.event.get_or_init(make).clone()
     }
 

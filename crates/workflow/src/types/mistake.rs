@@ -126,6 +126,16 @@ pub enum MistakeKind {
     },
 }
 
+impl MistakeKind {
+    /// Whether it is about a property of an event's payload, which GitHub may extend.
+    #[must_use]
+    pub fn is_about_payload(&self) -> bool {
+        const PAYLOAD: &str = "github.event";
+        let Self::UnknownProperty { of, .. } = self else { return false };
+        of.get(..PAYLOAD.len()).is_some_and(|start| start.eq_ignore_ascii_case(PAYLOAD))
+    }
+}
+
 impl Mistake {
     /// A known name that differs little from the unknown one.
     #[must_use]

@@ -17,7 +17,7 @@ mod github;
 mod matrix;
 mod mistake;
 mod payload;
-mod place;
+pub(crate) mod place;
 mod repetition;
 mod ty;
 mod walk;

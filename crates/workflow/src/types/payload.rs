@@ -48,10 +48,10 @@ fn block(kind: &str, name: &str) -> Option<&'static Block> {
 pub(super) fn event(on: &Triggers) -> Type {
     // A called workflow has the event of its caller.
     if on.events.contains_key("workflow_call") {
-        return Type::Any;
+        return Type::loose::<&str>([]);
     }
     let types = on.events.iter().map(|(name, trigger)| payload(name, trigger));
-    types.reduce(|one, two| one.or(&two)).unwrap_or(Type::Any)
+    types.reduce(|one, two| one.or(&two)).unwrap_or_else(|| Type::loose::<&str>([]))
 }
 
 fn payload(event: &str, trigger: &Trigger) -> Type {
@@ -60,7 +60,7 @@ fn payload(event: &str, trigger: &Trigger) -> Type {
         "pull_request_comment" => "issue_comment",
         other => other,
     };
-    let Some(block) = block("event", event) else { return Type::Any };
+    let Some(block) = block("event", event) else { return Type::loose::<&str>([]) };
     let known = block.ty.get_or_init(|| {
         let common = COMMON.split(' ');
         Type::Object(ObjectType::new(

@@ -99,6 +99,17 @@ impl<'a> Site<'a> {
     }
 }
 
+/// The bytes in a scalar's source `raw` that are `length` bytes at `offset` of its value; none where it cannot be told.
+pub(crate) fn range_in_scalar(
+    raw: &str,
+    value: &str,
+    offset: usize,
+    length: usize,
+) -> Option<std::ops::Range<usize>> {
+    let (start, end) = aligned(raw, content_start(raw), value, offset, length)?;
+    Some(start..end)
+}
+
 /// As the lengths in the file differ from those in the source: by the first expression that holds the same symbol.
 fn nth_part(
     source: &str,

@@ -19,7 +19,8 @@ pub(super) static RULE: Rule = Rule {
 struct ContextAccess;
 
 fn is_meant(kind: &MistakeKind) -> bool {
-    matches!(kind, MistakeKind::UnknownProperty { .. } | MistakeKind::VariableName { .. })
+    let is_context = matches!(kind, MistakeKind::UnknownProperty { .. } | MistakeKind::VariableName { .. });
+    is_context && !kind.is_about_payload()
 }
 
 impl Check for ContextAccess {

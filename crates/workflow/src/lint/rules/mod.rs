@@ -14,12 +14,14 @@ mod dangerous_trigger;
 mod deprecated_command;
 mod deprecated_input;
 mod environment_injection;
+mod event_payload;
 mod excessive_permissions;
 mod expression_type;
 mod hardcoded_credentials;
 mod insecure_commands;
 mod local_action;
 mod moved_reference;
+mod null_input;
 mod outdated_action;
 mod repeated_condition;
 mod schedule_never;
@@ -53,6 +55,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &deprecated_command::RULE,
     &deprecated_input::RULE,
     &environment_injection::RULE,
+    &event_payload::RULE,
     &excessive_permissions::RULE,
     &expression_type::RULE,
     &hardcoded_credentials::RULE,
@@ -60,6 +63,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &insecure_commands::RULE,
     &local_action::RULE,
     &moved_reference::RULE,
+    &null_input::RULE,
     &outdated_action::RULE,
     &repeated_condition::RULE,
     &schedule_never::RULE,

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &PlanArgs, config: &Config) -> Result<Exit, Failure> {
     };
     let (told, facts) = event(args)?;
     let resolver = args.reading.called_workflows();
-    let planner = Planner { args, options: args.reading.options(&resolver, Strictness::Runner), told, facts };
+    let planner = Planner { args, options: args.reading.options(&resolver, Strictness::Author), told, facts };
     let planned: Vec<Planned> = sources.into_iter().flat_map(|file| planner.planned(file)).collect();
     match args.format {
         PlanFormat::Json => output::json_to_stdout(&to_json(&planned))?,

@@ -20,10 +20,14 @@ mod expression_type;
 mod hardcoded_credentials;
 mod insecure_commands;
 mod local_action;
+mod matrix_duplicate;
+mod matrix_exclude;
 mod moved_reference;
 mod null_input;
 mod outdated_action;
 mod repeated_condition;
+mod runner_conflict;
+mod runner_label;
 mod schedule_never;
 mod script_injection;
 mod secret_in_script;
@@ -62,10 +66,14 @@ pub(crate) static RULES: &[&Rule] = &[
     &super::ignore::RULE,
     &insecure_commands::RULE,
     &local_action::RULE,
+    &matrix_duplicate::RULE,
+    &matrix_exclude::RULE,
     &moved_reference::RULE,
     &null_input::RULE,
     &outdated_action::RULE,
     &repeated_condition::RULE,
+    &runner_conflict::RULE,
+    &runner_label::RULE,
     &schedule_never::RULE,
     &script_injection::RULE,
     &secret_in_script::RULE,

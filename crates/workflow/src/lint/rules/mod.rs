@@ -6,28 +6,36 @@ mod all_secrets;
 mod artifact_credentials;
 mod bot_condition;
 mod cache_in_release;
+mod call_default;
 mod comparison;
 mod constant_condition;
+mod container_settings;
 mod context_access;
 mod dangerous_checkout;
 mod dangerous_trigger;
 mod deprecated_command;
 mod deprecated_input;
+mod dispatch_options;
+mod env_name;
 mod environment_injection;
 mod event_payload;
 mod excessive_permissions;
 mod expression_type;
 mod hardcoded_credentials;
+mod image_reference;
 mod insecure_commands;
 mod local_action;
 mod matrix_duplicate;
 mod matrix_exclude;
+mod max_parallel;
 mod moved_reference;
 mod null_input;
 mod outdated_action;
 mod repeated_condition;
 mod runner_conflict;
 mod runner_label;
+mod schedule_empty;
+mod schedule_interval;
 mod schedule_never;
 mod script_injection;
 mod secret_in_script;
@@ -51,29 +59,37 @@ pub(crate) static RULES: &[&Rule] = &[
     &artifact_credentials::RULE,
     &bot_condition::RULE,
     &cache_in_release::RULE,
+    &call_default::RULE,
     &comparison::RULE,
     &constant_condition::RULE,
+    &container_settings::RULE,
     &context_access::RULE,
     &dangerous_checkout::RULE,
     &dangerous_trigger::RULE,
     &deprecated_command::RULE,
     &deprecated_input::RULE,
+    &dispatch_options::RULE,
+    &env_name::RULE,
     &environment_injection::RULE,
     &event_payload::RULE,
     &excessive_permissions::RULE,
     &expression_type::RULE,
     &hardcoded_credentials::RULE,
     &super::ignore::RULE,
+    &image_reference::RULE,
     &insecure_commands::RULE,
     &local_action::RULE,
     &matrix_duplicate::RULE,
     &matrix_exclude::RULE,
+    &max_parallel::RULE,
     &moved_reference::RULE,
     &null_input::RULE,
     &outdated_action::RULE,
     &repeated_condition::RULE,
     &runner_conflict::RULE,
     &runner_label::RULE,
+    &schedule_empty::RULE,
+    &schedule_interval::RULE,
     &schedule_never::RULE,
     &script_injection::RULE,
     &secret_in_script::RULE,

@@ -7,6 +7,7 @@ use crate::lint::{Check, Findings, JobUnit};
 use crate::model::{Job, JobKind};
 use crate::read::nearest;
 use crate::rule::{Group, Rule};
+use crate::source::Span;
 use crate::template::{Token, TokenKind};
 
 pub(super) static RULE: Rule = Rule {
@@ -24,8 +25,9 @@ struct RunnerLabel;
 impl Check for RunnerLabel {
     fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
         let Some(labels) = labels_of(unit.job) else { return };
+        let mut seen = Vec::new();
         for set in label_sets(labels, unit.job) {
-            check(&set, findings);
+            check(&set, &mut seen, findings);
         }
     }
 }
@@ -40,35 +42,36 @@ pub(super) fn labels_of(job: &Job) -> Option<&Token> {
     Some(runs_on.entry("labels").map_or(runs_on, |entry| &entry.value))
 }
 
-/// The sets of labels that the job's legs ask for together, with those of the matrix in the place of its expression.
+/// The sets of labels that the job's legs ask for together, with a value of the matrix in the place of its expression.
+/// The labels that all legs have stand first.
 pub(super) fn label_sets<'a>(labels: &'a Token, job: &'a Job) -> Vec<Vec<&'a Token>> {
-    match &labels.kind {
-        TokenKind::Sequence(items) => vec![items.iter().flat_map(|item| resolved(item, job)).collect()],
-        _ => resolved(labels, job)
-            .into_iter()
-            .map(|value| match &value.kind {
-                TokenKind::Sequence(items) => items.iter().collect(),
-                _ => vec![value],
-            })
-            .collect(),
+    let together = |value: &'a Token| match &value.kind {
+        TokenKind::Sequence(items) => items.iter().collect(),
+        _ => vec![value],
+    };
+    let (expressions, fixed): (Vec<&Token>, Vec<&Token>) =
+        together(labels).into_iter().partition(|label| label.is_expression());
+    let values = expressions.into_iter().flat_map(|label| values_of(label, job));
+    let sets = values.map(|value| fixed.iter().copied().chain(together(value)).collect());
+    let mut sets: Vec<Vec<&Token>> = sets.collect();
+    if sets.is_empty() {
+        sets.push(fixed);
     }
+    sets
 }
 
-fn resolved<'a>(label: &'a Token, job: &'a Job) -> Vec<&'a Token> {
-    if label.is_expression() { values_of(label, job) } else { vec![label] }
-}
-
-fn check(set: &[&Token], findings: &mut Findings<'_>) {
+fn check(set: &[&Token], seen: &mut Vec<Span>, findings: &mut Findings<'_>) {
     let texts = || set.iter().filter_map(|token| token.as_str());
     // Who names a runner of their own knows its labels.
     if texts().any(|label| label.eq_ignore_ascii_case("self-hosted")) {
         return;
     }
-    if set.is_empty() {
-        return;
-    }
     for (token, label) in set.iter().filter_map(|token| Some((*token, token.as_str()?))) {
         let is_set = findings.settings().runner_labels.iter().any(|own| runner_labels::matches(own, label));
+        if seen.contains(&token.span) {
+            continue;
+        }
+        seen.push(token.span);
         if label.is_empty() || is_set || runner_labels::is_own(label) {
             continue;
         }

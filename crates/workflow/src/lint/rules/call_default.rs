@@ -46,9 +46,9 @@ impl Check for CallDefault {
 }
 
 fn fits(input: &CallInput, default: &Token) -> bool {
-    match (input.kind, &default.kind) {
-        (InputType::Number, TokenKind::String(_) | TokenKind::Bool(_)) => false,
-        (InputType::Boolean, TokenKind::String(_) | TokenKind::Number(_)) => false,
-        _ => true,
-    }
+    !matches!(
+        (input.kind, &default.kind),
+        (InputType::Number, TokenKind::String(_) | TokenKind::Bool(_))
+            | (InputType::Boolean, TokenKind::String(_) | TokenKind::Number(_))
+    )
 }

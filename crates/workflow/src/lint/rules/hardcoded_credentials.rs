@@ -50,7 +50,9 @@ impl Check for HardcodedCredentials {
 fn check(container: &Token, name: &str, findings: &mut Findings<'_>) {
     let credentials = container.entry("credentials").map(|entry| &entry.value);
     let Some(password) = credentials.and_then(|credentials| credentials.entry("password")) else { return };
-    if is_literal(&password.value) {
+    // An expression of one text is read as that text.
+    let is_expression = findings.file().slice(password.value.span).contains("${{");
+    if is_literal(&password.value) && !is_expression {
         let message = format!("the password for the image of the {name} stands in the workflow");
         let finding = findings.describe(password.value.span, message);
         findings.push(finding.with_help("store it as a secret and write `${{ secrets.NAME }}`"));

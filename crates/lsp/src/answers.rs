@@ -1,18 +1,25 @@
 //! Requests about documents and their answers. A document that is not open, or is no file of GitHub's, has empty answers.
 
 use lsp_server::ErrorCode;
-use lsp_types::request::{Completion, Request as _};
+use lsp_types::request::{
+    CodeActionRequest, Completion, DocumentSymbolRequest, GotoDefinition, HoverRequest, Request as _,
+};
 use lsp_types::{
-    CompletionOptions, CompletionParams, CompletionResponse, ServerCapabilities, TextDocumentPositionParams,
+    CodeAction, CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionProviderCapability,
+    CompletionOptions, CompletionParams, CompletionResponse, DocumentSymbolParams, DocumentSymbolResponse,
+    GotoDefinitionParams, GotoDefinitionResponse, Hover, HoverContents, HoverParams, HoverProviderCapability,
+    Location, MarkupContent, MarkupKind, OneOf, ServerCapabilities, TextDocumentPositionParams, Uri,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::completion;
 use crate::cursor::Cursor;
+use crate::definition::{self, Target};
 use crate::document::Document;
+use crate::position::Lines;
 use crate::repository::{Documents, Place, Repository};
+use crate::{completion, diagnostics, fixes, hover, symbols, uri};
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -34,6 +41,13 @@ pub(crate) fn capabilities() -> ServerCapabilities {
             trigger_characters: Some([" ", ".", "[", "{", "'", "/"].map(String::from).to_vec()),
             ..CompletionOptions::default()
         }),
+        hover_provider: Some(HoverProviderCapability::Simple(true)),
+        definition_provider: Some(OneOf::Left(true)),
+        document_symbol_provider: Some(OneOf::Left(true)),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, fixes::FIX_ALL]),
+            ..CodeActionOptions::default()
+        })),
         ..ServerCapabilities::default()
     }
 }
@@ -42,6 +56,10 @@ pub(crate) fn capabilities() -> ServerCapabilities {
 pub(crate) fn answer(method: &str, params: Value, documents: &Documents) -> Result<Value, Refusal> {
     match method {
         Completion::METHOD => to_value(&complete(parameters(params)?, documents)),
+        HoverRequest::METHOD => to_value(&hover(parameters(params)?, documents)),
+        GotoDefinition::METHOD => to_value(&define(parameters(params)?, documents)),
+        DocumentSymbolRequest::METHOD => to_value(&symbols(parameters(params)?, documents)),
+        CodeActionRequest::METHOD => to_value(&code_actions(parameters(params)?, documents)),
         _ => Err(Refusal::new(ErrorCode::MethodNotFound, format!("there is no method `{method}`"))),
     }
 }
@@ -69,8 +87,45 @@ impl<'d> Asked<'d> {
 
 fn complete(params: CompletionParams, documents: &Documents) -> Option<CompletionResponse> {
     let asked = Asked::at(&params.text_document_position, documents)?;
-    let (word, proposals) = completion::at(&asked.cursor, asked.repository())?;
+    let (word, proposals) = completion::at(&asked.cursor, asked.document.last_whole(), asked.repository())?;
     Some(CompletionResponse::Array(completion::convert(asked.document, word, proposals)))
+}
+
+fn hover(params: HoverParams, documents: &Documents) -> Option<Hover> {
+    let asked = Asked::at(&params.text_document_position_params, documents)?;
+    let words = hover::at(&asked.cursor, asked.document.last_whole(), asked.repository())?;
+    Some(Hover {
+        contents: HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value: words.text }),
+        range: Some(asked.document.range(words.span)),
+    })
+}
+
+fn define(params: GotoDefinitionParams, documents: &Documents) -> Option<GotoDefinitionResponse> {
+    let asked = Asked::at(&params.text_document_position_params, documents)?;
+    let (_, target) = definition::at(&asked.cursor, asked.repository())?;
+    let location = match target {
+        Target::Here(span) => Location::new(asked.document.uri.clone(), asked.document.range(span)),
+        Target::File(file, span) => {
+            let uri: Uri = uri::from_path(&asked.repository().path(file.name())?)?;
+            let lines = Lines::new(file.text(), asked.document.encoding());
+            Location::new(uri, lines.range(file.text(), span))
+        }
+    };
+    Some(GotoDefinitionResponse::Scalar(location))
+}
+
+fn symbols(params: DocumentSymbolParams, documents: &Documents) -> Option<DocumentSymbolResponse> {
+    let document = documents.get(params.text_document.uri.as_str())?;
+    let place = Place::of(document)?;
+    Some(DocumentSymbolResponse::Nested(symbols::of(document, document.text()?, place.kind)))
+}
+
+fn code_actions(params: CodeActionParams, documents: &Documents) -> Vec<CodeAction> {
+    let Some(document) = documents.get(params.text_document.uri.as_str()) else { return Vec::new() };
+    let Some(place) = Place::of(document) else { return Vec::new() };
+    let repository = Repository { root: place.root.as_deref(), documents };
+    let found = diagnostics::find(document, &place, repository).unwrap_or_default();
+    fixes::of(document, &found, params.range, params.context.only.as_deref())
 }
 
 /// Reads what a request is about.

@@ -49,6 +49,13 @@ pub(crate) fn find(
     Some(found)
 }
 
+/// Whether the text could not be read as YAML, so that nothing else is known of it.
+pub(crate) fn has_broken_yaml(findings: &[Diagnostic]) -> bool {
+    let is_of_yaml =
+        |code: &NumberOrString| matches!(code, NumberOrString::String(code) if code.starts_with("yaml-"));
+    findings.iter().any(|finding| finding.code.as_ref().is_some_and(is_of_yaml))
+}
+
 fn too_long() -> Diagnostic {
     Diagnostic {
         severity: Some(DiagnosticSeverity::ERROR),

@@ -21,6 +21,8 @@ pub(crate) struct Document {
     pub(crate) version: i32,
     /// `None` when it is too long, until the editor sends it whole again.
     text: Option<Arc<str>>,
+    /// The last text that was whole YAML.
+    last_whole: Option<Arc<str>>,
     lines: Lines,
     encoding: Encoding,
 }
@@ -29,7 +31,7 @@ impl Document {
     /// A document that was opened.
     pub(crate) fn new(uri: Uri, language: String, version: i32, text: String, encoding: Encoding) -> Self {
         let lines = Lines::new("", encoding);
-        let mut document = Self { uri, language, version, text: None, lines, encoding };
+        let mut document = Self { uri, language, version, text: None, last_whole: None, lines, encoding };
         document.set(text);
         document
     }
@@ -67,6 +69,21 @@ impl Document {
     /// The text; `None` when it is too long to be kept.
     pub(crate) fn text(&self) -> Option<&Arc<str>> {
         self.text.as_ref()
+    }
+
+    /// Remembers the text as one that is whole YAML.
+    pub(crate) fn keep_whole(&mut self) {
+        self.last_whole.clone_from(&self.text);
+    }
+
+    /// The last text that was whole YAML.
+    pub(crate) fn last_whole(&self) -> Option<&str> {
+        self.last_whole.as_deref()
+    }
+
+    /// The units of columns.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The offset of a place.

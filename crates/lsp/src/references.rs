@@ -5,6 +5,7 @@ use workflow::read::{ReadOptions, Strictness, parse, parse_action};
 use workflow::resolve::{CallRules, WorkflowReference};
 use workflow::source::SourceFile;
 
+use crate::cursor::Cursor;
 use crate::repository::Repository;
 
 /// Names that an action's metadata may have.
@@ -38,4 +39,26 @@ pub(crate) fn workflow(uses: &str, repository: Repository<'_>) -> Option<Workflo
 /// What a workflow says of being called.
 pub(crate) fn call(workflow: &Workflow) -> Option<&Trigger> {
     workflow.on.events.get("workflow_call")
+}
+
+/// What a mapping gives to what a step or a job uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    ActionInputs,
+    WorkflowInputs,
+    WorkflowSecrets,
+}
+
+/// What is used by the step or the job whose `with` or `secrets` the entry `mapping` is.
+pub(crate) fn used_by<'t>(cursor: &Cursor<'t>, mapping: usize) -> Option<(&'t str, Group)> {
+    let keys = cursor.keys_to(Some(mapping));
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let group = match keys[..] {
+        ["jobs", _, "with"] => Group::WorkflowInputs,
+        ["jobs", _, "secrets"] => Group::WorkflowSecrets,
+        [.., "steps", "*", "with"] => Group::ActionInputs,
+        _ => return None,
+    };
+    let uses = cursor.outline.find(cursor.outline.entry(mapping).parent, "uses")?;
+    Some((cursor.outline.value(uses, cursor.text)?, group))
 }

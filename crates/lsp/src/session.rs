@@ -184,14 +184,17 @@ impl Session {
             let Some(place) = Place::of(document) else { continue };
             let repository = Repository { root: place.root.as_deref(), documents: &self.documents };
             let findings = diagnostics::of(document, &place, repository);
-            let news = (document.version, findings);
+            let (uri, version) = (document.uri.clone(), document.version);
+            let is_whole = !diagnostics::has_broken_yaml(&findings);
+            if let Some(document) = self.documents.get_mut(&name).filter(|_| is_whole) {
+                document.keep_whole();
+            }
+            let news = (version, findings);
             if self.published.get(&name) == Some(&news) {
                 continue;
             }
             self.published.insert(name, news.clone());
-            let (version, findings) = news;
-            let uri = document.uri.clone();
-            return Some(publish(PublishDiagnosticsParams::new(uri, findings, Some(version))));
+            return Some(publish(PublishDiagnosticsParams::new(uri, news.1, Some(version))));
         }
         None
     }

@@ -190,3 +190,72 @@ fn half_typed_files_are_completed() {
     assert!(found.contains(&"github".to_owned()) && found.contains(&"toJSON".to_owned()), "{found:?}");
     editor.end();
 }
+
+const ACTION: &str = "name: Setup\ndescription: Sets up\ninputs:\n  version:\n    description: Which one\nruns:\n  using: composite\n  steps:\n    - run: x\n      shell: bash\n";
+const USING: &str = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - name: Set up\n        uses: ./setup\n        with: { version: 1 }\n  test:\n    needs: build\n    runs-on: ubuntu-latest\n    steps:\n      - run: make\n";
+
+/// Asks about a line and a character of the workflow.
+fn ask_at(editor: &mut Editor, method: &str, line: u32, character: u32) -> Value {
+    let document = json!({ "uri": editor.uri(NAME) });
+    let position = json!({ "line": line, "character": character });
+    editor.request(method, json!({ "textDocument": document, "position": position }))["result"].clone()
+}
+
+#[test]
+fn places_are_described_and_lead_to_what_they_name() {
+    let place = Place::with(&[("setup/action.yml", ACTION), (".git/HEAD", "")]);
+    let (mut editor, capabilities) = Editor::initialized(&place, &[]);
+    for name in ["hoverProvider", "definitionProvider", "documentSymbolProvider"] {
+        assert_eq!(capabilities[name], true, "{name}");
+    }
+    editor.open(NAME, USING);
+    let hover = ask_at(&mut editor, "textDocument/hover", 6, 16);
+    assert_eq!(hover["contents"], json!({ "kind": "markdown", "value": "**Setup**\n\nSets up" }));
+    assert_eq!(hover["range"]["start"], json!({ "line": 6, "character": 14 }));
+    assert_eq!(ask_at(&mut editor, "textDocument/hover", 5, 16), Value::Null);
+    let definition = "textDocument/definition";
+    assert_eq!(ask_at(&mut editor, definition, 6, 16)["uri"], editor.uri("setup/action.yml"));
+    let input = ask_at(&mut editor, definition, 7, 18);
+    assert_eq!(
+        (&input["uri"], &input["range"]["start"]["line"]),
+        (&json!(editor.uri("setup/action.yml")), &json!(3))
+    );
+    let job = ask_at(&mut editor, definition, 9, 12);
+    assert_eq!((&job["uri"], &job["range"]["start"]["line"]), (&json!(editor.uri(NAME)), &json!(2)));
+    // What is open counts, not what is on disk.
+    editor.open("setup/action.yml", &format!("# moved\n{ACTION}"));
+    assert_eq!(ask_at(&mut editor, definition, 7, 18)["range"]["start"]["line"], 4);
+    editor.end();
+}
+
+#[test]
+fn jobs_and_steps_are_listed() {
+    let (mut editor, _) = Editor::initialized(&place(), &[]);
+    editor.open(NAME, USING);
+    let document = json!({ "uri": editor.uri(NAME) });
+    let answer = editor.request("textDocument/documentSymbol", json!({ "textDocument": document }));
+    let names = |symbols: &Value| -> Vec<Value> {
+        symbols.as_array().expect("a list").iter().map(|symbol| symbol["name"].clone()).collect()
+    };
+    let jobs = &answer["result"];
+    assert_eq!(names(jobs), ["build", "test"]);
+    assert_eq!(
+        (names(&jobs[0]["children"]), names(&jobs[1]["children"])),
+        (vec![json!("Set up")], vec![json!("make")])
+    );
+    assert_eq!(jobs[0]["range"]["end"], json!({ "line": 7, "character": 28 }));
+    editor.end();
+}
+
+#[test]
+fn findings_with_one_safe_fix_can_be_fixed() {
+    let (mut editor, capabilities) = Editor::initialized(&place(), &[]);
+    assert_eq!(capabilities["codeActionProvider"]["codeActionKinds"], json!(["quickfix", "source.fixAll"]));
+    editor.open(NAME, GOOD);
+    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
+    let document = json!({ "uri": editor.uri(NAME) });
+    let range = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9, "character": 0 } });
+    let params = json!({ "textDocument": document, "range": range, "context": { "diagnostics": [] } });
+    assert_eq!(editor.request("textDocument/codeAction", params)["result"], json!([]));
+    editor.end();
+}

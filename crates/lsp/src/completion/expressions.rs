@@ -1,19 +1,29 @@
-//! Inside of expressions: contexts and functions.
+//! Inside of expressions: contexts, functions and properties.
 
 use lsp_types::CompletionItemKind;
 use workflow::source::Span;
+use workflow::types::Type;
 
 use super::Proposal;
 use crate::cursor::Cursor;
-use crate::expression;
+use crate::expression::{self, Name};
 use crate::repository::Repository;
-use crate::words;
+use crate::{typing, words};
 
-pub(super) fn at(cursor: &Cursor<'_>, expression: Span, _: Repository<'_>) -> Option<(Span, Vec<Proposal>)> {
+pub(super) fn at(
+    cursor: &Cursor<'_>,
+    expression: Span,
+    last_whole: Option<&str>,
+    repository: Repository<'_>,
+) -> Option<(Span, Vec<Proposal>)> {
     let chain = expression::chain(cursor.text, expression, cursor.offset)?;
     let word = chain.last()?.span;
     if !chain.before().is_empty() {
-        return None;
+        let is_dotted = cursor.text[..word.start as usize].trim_end().ends_with('.');
+        return Some((
+            word,
+            properties(cursor, expression, chain.before(), is_dotted, last_whole, repository),
+        ));
     }
     let place = cursor.place(cursor.owner(), None)?;
     let contexts = place.contexts().into_iter().map(|name| {
@@ -31,4 +41,39 @@ pub(super) fn at(cursor: &Cursor<'_>, expression: Span, _: Repository<'_>) -> Op
             .insert(insert)
     });
     Some((word, contexts.chain(functions).collect()))
+}
+
+/// The properties of what the names before stand for.
+fn properties(
+    cursor: &Cursor<'_>,
+    expression: Span,
+    names: &[Name],
+    is_dotted: bool,
+    last_whole: Option<&str>,
+    repository: Repository<'_>,
+) -> Vec<Proposal> {
+    let ty = typing::of(cursor, expression, names, last_whole, repository);
+    let object = match &ty {
+        Some(Type::Object(object)) => Some(object),
+        Some(Type::Filtered(item)) => item.as_object(),
+        _ => None,
+    };
+    let known = object.into_iter().flat_map(|object| object.properties());
+    let mut found: Vec<_> = known
+        .map(|(name, ty)| Proposal::new(name, CompletionItemKind::PROPERTY).detail(ty.to_string()))
+        .collect();
+    if let [context] = names {
+        for name in typing::names_in_file(cursor, &context.text.to_lowercase()) {
+            if !found.iter().any(|proposal| proposal.label.eq_ignore_ascii_case(&name)) {
+                found.push(Proposal::new(name, CompletionItemKind::PROPERTY).detail("string"));
+            }
+        }
+    }
+    // Only such names can follow a period; others stand in an index.
+    let is_name = |name: &str| {
+        let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        starts && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    found.retain(|proposal| !is_dotted || is_name(&proposal.insert));
+    found
 }

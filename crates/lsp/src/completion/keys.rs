@@ -1,12 +1,13 @@
 //! Keys: those of the schema, the inputs of actions and workflows, and the secrets of workflows.
 
 use lsp_types::CompletionItemKind;
+use workflow::lint::known_actions;
 use workflow::model::InputType;
 use workflow::schema::{Place, Shape};
 
 use super::Proposal;
 use crate::cursor::Cursor;
-use crate::references;
+use crate::references::{self, Group};
 use crate::repository::Repository;
 
 /// The keys that may be below `owner` and are not; `but` is the entry that is being written.
@@ -48,17 +49,11 @@ fn of_place(place: &Place) -> Vec<Proposal> {
 
 /// Names that another file gives: the inputs of an action, the inputs and secrets of a workflow.
 fn named_elsewhere(cursor: &Cursor<'_>, owner: usize, repository: Repository<'_>) -> Vec<Proposal> {
-    let outline = &cursor.outline;
-    let parent = outline.entry(owner).parent;
-    let uses = outline.find(parent, "uses").and_then(|uses| outline.value(uses, cursor.text));
-    let Some(uses) = uses else { return Vec::new() };
-    let keys = cursor.keys_to(Some(owner));
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    match keys[..] {
-        ["jobs", _, "with"] => inputs_of_workflow(uses, repository),
-        ["jobs", _, "secrets"] => secrets_of_workflow(uses, repository),
-        [.., "steps", "*", "with"] => inputs_of_action(uses, repository),
-        _ => Vec::new(),
+    match references::used_by(cursor, owner) {
+        Some((uses, Group::ActionInputs)) => inputs_of_action(uses, repository),
+        Some((uses, Group::WorkflowInputs)) => inputs_of_workflow(uses, repository),
+        Some((uses, Group::WorkflowSecrets)) => secrets_of_workflow(uses, repository),
+        None => Vec::new(),
     }
 }
 
@@ -72,13 +67,25 @@ fn named(name: &str, required: bool, detail: &str, description: Option<&str>) ->
 }
 
 fn inputs_of_action(uses: &str, repository: Repository<'_>) -> Vec<Proposal> {
-    let Some(action) = references::action(uses, repository) else { return Vec::new() };
+    let Some(action) = references::action(uses, repository) else { return inputs_of_known(uses) };
     let inputs = action.inputs.iter().map(|(name, input)| {
         let description = match (&input.deprecation_message, &input.description) {
             (Some(message), _) => Some(format!("Deprecated: {message}")),
             (None, description) => description.clone(),
         };
         named(name, input.required && input.default.is_none(), "", description.as_deref())
+    });
+    inputs.collect()
+}
+
+/// Inputs of a public action that many workflows use; those that its author advises against are last.
+fn inputs_of_known(uses: &str) -> Vec<Proposal> {
+    let mut inputs: Vec<_> =
+        known_actions::find(uses, None).into_iter().flat_map(|action| action.inputs()).collect();
+    inputs.sort_by_key(|input| input.deprecated);
+    let inputs = inputs.into_iter().map(|input| {
+        let detail = if input.deprecated { "deprecated" } else { "" };
+        named(input.name, input.required, detail, None)
     });
     inputs.collect()
 }

@@ -4,6 +4,7 @@ mod expressions;
 mod keys;
 mod values;
 
+pub(crate) use keys::type_name;
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionTextEdit, Documentation, MarkupContent, MarkupKind,
     TextEdit,
@@ -54,9 +55,13 @@ impl Proposal {
 }
 
 /// The proposals at a place, and the word that they replace.
-pub(crate) fn at(cursor: &Cursor<'_>, repository: Repository<'_>) -> Option<(Span, Vec<Proposal>)> {
+pub(crate) fn at(
+    cursor: &Cursor<'_>,
+    last_whole: Option<&str>,
+    repository: Repository<'_>,
+) -> Option<(Span, Vec<Proposal>)> {
     let (word, mut proposals) = if let Some(expression) = cursor.expression() {
-        expressions::at(cursor, expression, repository)?
+        expressions::at(cursor, expression, last_whole, repository)?
     } else {
         match cursor.spot? {
             Spot::Key { number, word } => {

@@ -32,7 +32,7 @@ fn proposals(marked: &str, kind: Kind, root: &Path) -> Vec<Proposal> {
     let cursor = Cursor::at(&text, offset, kind);
     let documents = Documents::new();
     let repository = Repository { root: Some(root), documents: &documents };
-    at(&cursor, repository).map(|(_, proposals)| proposals).unwrap_or_default()
+    at(&cursor, None, repository).map(|(_, proposals)| proposals).unwrap_or_default()
 }
 
 /// What is written for each proposal.
@@ -139,4 +139,56 @@ fn contexts_and_functions_that_the_place_admits() {
     );
     check(&format!("{JOB}    steps:\n      - run: echo ¦\n"), &[]);
     check("name: ${{ ¦ }}\n", &[]);
+}
+
+#[test]
+fn properties_of_contexts() {
+    let run = |text: &str| {
+        format!(
+            "{JOB}    steps:\n      - id: first\n        uses: ./.github/actions/setup\n      - run: echo ${{{{ {text} }}}}\n"
+        )
+    };
+    check_has(&run("github.¦"), &["ref", "event", "sha"], &["steps"]);
+    check(&run("steps.¦"), &["first"]);
+    check_has(&run("steps.first.¦"), &["outputs", "outcome"], &[]);
+    check(&run("steps.first.outputs.¦"), &["path"]);
+    check(&run("steps['¦']"), &["first"]);
+    check_has(&format!("{JOB}    steps:\n      - run: echo ${{{{ runner.¦\n"), &["os", "temp"], &[]);
+    check(&format!("{JOB}  next:\n    needs: build\n    if: needs.¦\n"), &["build"]);
+    check_has(
+        &format!("{JOB}  next:\n    needs: build\n    if: needs.build.¦\n"),
+        &["result", "outputs"],
+        &[],
+    );
+    let matrix = format!(
+        "{JOB}    strategy:\n      matrix:\n        os: [a]\n        v: [1]\n    env:\n      X: ${{{{ matrix.¦ }}}}\n"
+    );
+    check(&matrix, &["os", "v"]);
+    let env = format!(
+        "env:\n  A: 1\n{JOB}    env:\n      B: 2\n    steps:\n      - env: {{C: 3}}\n        run: ${{{{ env.¦ }}}}\n"
+    );
+    check(&env, &["A", "B", "C"]);
+    check_has(&run("secrets.¦ || secrets.KEY"), &["GITHUB_TOKEN", "KEY"], &[]);
+}
+
+#[test]
+fn types_come_from_the_last_whole_text_where_nothing_else_tells() {
+    let text = format!("{JOB}    if: needs.\n  next: [\n  {{\n");
+    let whole = format!("{JOB}    needs: first\n  first:\n    runs-on: x\n    steps:\n      - run: x\n");
+    let offset = text.find("needs.").expect("a place") + "needs.".len();
+    let cursor = Cursor::at(&text, offset, Kind::Workflow);
+    let documents = Documents::new();
+    let repository = Repository { root: None, documents: &documents };
+    let labels = |last_whole| {
+        let (_, found) = at(&cursor, last_whole, repository).expect("an expression");
+        found.into_iter().map(|proposal| proposal.label).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(Some(&whole)), ["first"]);
+    assert_eq!(labels(None), Vec::<String>::new());
+}
+
+#[test]
+fn inputs_of_public_actions() {
+    let with = format!("{JOB}    steps:\n      - uses: actions/checkout@v4\n        with:\n          ¦\n");
+    check_has(&with, &["fetch-depth: ", "ref: "], &[]);
 }

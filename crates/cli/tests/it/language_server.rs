@@ -24,13 +24,18 @@ fn marked(text: &str, finding: &Value) -> String {
     String::from_utf16(&line[start.1..end.1]).expect("no character is cut")
 }
 
+/// The findings for which GitHub refuses the file.
+fn errors(found: Vec<Value>) -> Vec<Value> {
+    found.into_iter().filter(|finding| finding["severity"] == 1).collect()
+}
+
 #[test]
 fn mistakes_are_told_while_they_are_typed() {
     let (mut editor, capabilities) = Editor::initialized(&place(), &["utf-16"]);
     assert_eq!(capabilities["positionEncoding"], "utf-16");
     assert_eq!(capabilities["textDocumentSync"]["change"], 2);
     editor.open(NAME, GOOD);
-    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
+    assert_eq!(errors(editor.diagnostics(NAME, 1)), Vec::<Value>::new());
     editor.change(NAME, 2, [5, 8, 5, 11], "rum: echo 😀 # ");
     let found = editor.diagnostics(NAME, 2);
     let unknown =
@@ -41,7 +46,7 @@ fn mistakes_are_told_while_they_are_typed() {
     let changed = GOOD.replace("run: make", "rum: echo 😀 # : make");
     assert_eq!(marked(&changed, unknown), "rum");
     editor.change(NAME, 3, [5, 8, 5, 11], "run");
-    assert_eq!(editor.diagnostics(NAME, 3), Vec::<Value>::new());
+    assert_eq!(errors(editor.diagnostics(NAME, 3)), Vec::<Value>::new());
     editor.request("shutdown", Value::Null);
     editor.notify("exit", Value::Null);
     assert_eq!(editor.end(), Some(0));
@@ -71,10 +76,10 @@ fn changes_of_a_called_workflow_are_seen_in_its_caller() {
     let place = Place::with(&[(called, text)]);
     let (mut editor, _) = Editor::initialized(&place, &["utf-16"]);
     editor.open(NAME, caller);
-    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
+    assert_eq!(errors(editor.diagnostics(NAME, 1)), Vec::<Value>::new());
     editor.open(called, text);
     editor.change(called, 2, [3, 6, 3, 7], "y");
-    let found = editor.diagnostics(NAME, 1);
+    let found = errors(editor.diagnostics(NAME, 1));
     assert_eq!((found.len(), &found[0]["code"]), (1, &json!("call-inputs")), "{found:?}");
     editor.end();
 }
@@ -251,11 +256,46 @@ fn jobs_and_steps_are_listed() {
 fn findings_with_one_safe_fix_can_be_fixed() {
     let (mut editor, capabilities) = Editor::initialized(&place(), &[]);
     assert_eq!(capabilities["codeActionProvider"]["codeActionKinds"], json!(["quickfix", "source.fixAll"]));
-    editor.open(NAME, GOOD);
-    assert_eq!(editor.diagnostics(NAME, 1), Vec::<Value>::new());
-    let document = json!({ "uri": editor.uri(NAME) });
-    let range = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9, "character": 0 } });
-    let params = json!({ "textDocument": document, "range": range, "context": { "diagnostics": [] } });
-    assert_eq!(editor.request("textDocument/codeAction", params)["result"], json!([]));
+    let text = "on: issues\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo \"😀 ${{ github.event.issue.title }}\"\n";
+    editor.open(NAME, text);
+    let mut actions = |line: u32, only: Value| {
+        let place = json!({ "line": line, "character": 8 });
+        let params = json!({
+            "textDocument": { "uri": editor.uri(NAME) },
+            "range": { "start": place, "end": { "line": line, "character": 40 } },
+            "context": { "diagnostics": [], "only": only },
+        });
+        editor.request("textDocument/codeAction", params)["result"].as_array().expect("a list").clone()
+    };
+    assert!(actions(0, json!(["quickfix"])).is_empty());
+    let found = actions(5, json!(["quickfix"]));
+    assert_eq!(
+        (found.len(), &found[0]["diagnostics"][0]["code"]),
+        (1, &json!("script-injection")),
+        "{found:?}"
+    );
+    let all = actions(0, json!(["source.fixAll"]));
+    assert_eq!(all[0]["edit"], found[0]["edit"]);
+    let fixed = "on: issues\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - env:\n          ISSUE_TITLE: ${{ github.event.issue.title }}\n        run: echo \"😀 $ISSUE_TITLE\"\n";
+    let change = &found[0]["edit"]["documentChanges"][0];
+    assert_eq!(change["textDocument"], json!({ "uri": editor.uri(NAME), "version": 1 }));
+    assert_eq!(edited(text, &change["edits"]), fixed);
     editor.end();
+}
+
+/// The text after changes, whose places are in UTF-16 and in order.
+fn edited(text: &str, edits: &Value) -> String {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let offset = |place: &Value| {
+        let number = |key: &str| place[key].as_u64().expect("a number") as usize;
+        let before: usize = lines[..number("line")].iter().map(|line| line.len()).sum();
+        let units: Vec<u16> = lines[number("line")].encode_utf16().take(number("character")).collect();
+        before + String::from_utf16(&units).expect("no character is cut").len()
+    };
+    let mut changed = text.to_owned();
+    for edit in edits.as_array().expect("a list").iter().rev() {
+        let range = offset(&edit["range"]["start"])..offset(&edit["range"]["end"]);
+        changed.replace_range(range, edit["newText"].as_str().expect("text"));
+    }
+    changed
 }

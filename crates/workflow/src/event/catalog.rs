@@ -107,14 +107,15 @@ fn known(property: &'static Property) -> Known {
 /// The keys that `on` may have.
 fn properties() -> &'static [Property] {
     property(ROOT_STRICT, "on")
-        .and_then(|on| SCHEMA.mappings(on).first().copied())
+        .and_then(|on| SCHEMA.mappings(on).left().first().copied())
         .map_or(&[], |on| on.properties)
 }
 
 fn property(of: DefinitionId, name: &str) -> Option<DefinitionId> {
     SCHEMA
         .mappings(of)
-        .into_iter()
+        .left()
+        .iter()
         .find_map(|mapping| mapping.property(name))
         .map(|property| property.definition)
 }

@@ -19,7 +19,8 @@ pub struct Names {
 enum Admitted {
     Any,
     Constant(&'static [&'static str]),
-    Listed(Arc<[&'static str]>),
+    /// Those of a constant list whose bit is set, the first being the lowest.
+    Chosen(&'static [&'static str], u32),
     Shared(Arc<[Arc<str>]>),
 }
 
@@ -57,9 +58,9 @@ impl Names {
         Self { contexts: Admitted::Shared(names), ..Self::none() }
     }
 
-    /// The contexts with these names.
-    pub(crate) fn of_names(names: impl Iterator<Item = &'static str>) -> Self {
-        Self { contexts: Admitted::Listed(names.collect()), ..Self::none() }
+    /// The contexts of the list, at most 32, whose bits are set in `mask`; that of the first is the lowest.
+    pub(crate) const fn chosen(list: &'static [&'static str], mask: u32) -> Self {
+        Self { contexts: Admitted::Chosen(list, mask), status: StatusFunctions::None, hash_files: false }
     }
 
     /// Also the status functions, in this form.
@@ -81,20 +82,26 @@ impl Names {
         match &self.contexts {
             Admitted::Any => true,
             Admitted::Constant(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
-            Admitted::Listed(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
+            Admitted::Chosen(list, mask) => list
+                .iter()
+                .enumerate()
+                .any(|(place, known)| mask & (1 << place) != 0 && known.eq_ignore_ascii_case(name)),
             Admitted::Shared(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
         }
     }
 
     /// The contexts that are admitted; none when every name is.
     pub fn contexts(&self) -> Option<impl Iterator<Item = &str>> {
-        let (constant, shared): (&[&str], &[Arc<str>]) = match &self.contexts {
+        let (constant, mask, shared): (&[&str], u32, &[Arc<str>]) = match &self.contexts {
             Admitted::Any => return None,
-            Admitted::Constant(names) => (names, &[]),
-            Admitted::Listed(names) => (names, &[]),
-            Admitted::Shared(names) => (&[], names),
+            Admitted::Constant(names) => (names, u32::MAX, &[]),
+            Admitted::Chosen(list, mask) => (list, *mask, &[]),
+            Admitted::Shared(names) => (&[], 0, names),
         };
-        Some(constant.iter().copied().chain(shared.iter().map(|name| &**name)))
+        let is_chosen = move |place: usize| place >= 32 || mask & (1 << place) != 0;
+        let constant =
+            constant.iter().enumerate().filter(move |(place, _)| is_chosen(*place)).map(|(_, name)| *name);
+        Some(constant.chain(shared.iter().map(|name| &**name)))
     }
 
     /// The form of the status functions that is admitted.
@@ -148,6 +155,14 @@ mod tests {
         assert_eq!(STEP.function("Success").unwrap().max, 0);
         assert_eq!(Names::any().function("Success").unwrap().max, 255);
         assert_eq!(Names::any().function("always").unwrap().max, 0);
+    }
+
+    #[test]
+    fn names_are_chosen_from_a_list() {
+        let names = Names::chosen(&["github", "steps", "env"], 0b101);
+        assert!(names.admits_context("Env") && !names.admits_context("steps"));
+        assert_eq!(names.contexts().unwrap().collect::<Vec<_>>(), ["github", "env"]);
+        assert!(Names::chosen(&["github"], 0).is_empty());
     }
 
     #[test]

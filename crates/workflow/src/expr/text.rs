@@ -7,6 +7,7 @@ use super::ast::Expr;
 use super::error::{ExprError, Stage};
 use super::names::Names;
 use super::parser::parse;
+use memchr::memchr_iter;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -41,7 +42,13 @@ pub enum Piece {
 
 /// Whether `text` holds an expression.
 pub fn has_expression(text: &str) -> bool {
-    text.contains(OPEN)
+    opening(text, 0).is_some()
+}
+
+/// The place of the first `${{` at or behind `from`.
+fn opening(text: &str, from: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr_iter(b'$', &bytes[from..]).map(|at| from + at).find(|at| bytes[*at..].starts_with(OPEN.as_bytes()))
 }
 
 /// The pieces of a text, in order. Ends after an error: an expression that is not closed or that is empty.
@@ -51,7 +58,7 @@ pub fn pieces(text: &str) -> impl Iterator<Item = Result<Piece, ExprError>> {
         if at >= text.len() {
             return None;
         }
-        let start = text[at..].find(OPEN).map_or(text.len(), |distance| at + distance);
+        let start = opening(text, at).unwrap_or(text.len());
         if at < start {
             let literal = at..start;
             at = start;

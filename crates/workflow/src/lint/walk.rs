@@ -173,7 +173,7 @@ impl Walk<'_, '_> {
             TokenKind::Expression(expression) => self.expression(key, entry, expression, token.span, site),
             TokenKind::Sequence(items) => items.iter().for_each(|item| self.tokens(key, entry, item, site)),
             TokenKind::Mapping(entries) => {
-                for part in entries {
+                for part in entries.iter() {
                     if let Key::Expression(expression) = &part.key {
                         self.expression(key, entry, expression, part.key_span, site);
                     }

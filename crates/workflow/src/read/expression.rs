@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2_iter;
+
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
 use crate::expr::text::{Text, has_expression, parse_each, parse_key};
@@ -49,8 +51,12 @@ pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
     expr.nodes().filter_map(message).collect()
 }
 
+/// Whether the word, letters of ASCII, is in the text in any case.
 fn contains_ignore_case(text: &str, word: &str) -> bool {
-    text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else { return true };
+    memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text)
+        .any(|at| text.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
 }
 
 /// The names of a place.
@@ -62,7 +68,7 @@ pub(crate) fn names(allowed: Allowed) -> Names {
     } else {
         StatusFunctions::None
     };
-    let names = Names::of_names(allowed.contexts()).with_status(status);
+    let names = Names::chosen(&Allowed::CONTEXTS, allowed.contexts()).with_status(status);
     if allowed.has(Allowed::HASH_FILES) { names.with_hash_files() } else { names }
 }
 

@@ -7,6 +7,7 @@ mod condition;
 mod expression;
 mod identifier;
 mod job;
+mod keys;
 mod needs;
 mod options;
 mod report;
@@ -83,7 +84,7 @@ pub(crate) fn parse_action_with_root(
                 background_steps: false,
                 report: &mut report,
             };
-            reader.read(&node, root)
+            reader.read(node, root)
         }
     };
     let value = token.as_ref().and_then(|token| action::read(token, &mut report));

@@ -17,7 +17,7 @@ fn check_matrix(matrix: &Token, report: &mut Report<'_>) {
     let mut vectors = Vec::new();
     let mut has_vector = false;
     let mut has_include = false;
-    for entry in entries {
+    for entry in entries.iter() {
         match entry.name() {
             None => has_vector = true,
             Some("include") => has_include = entry.value.has_expression() || !entry.value.items().is_empty(),

@@ -2,15 +2,16 @@
 //!
 //! What is refused is reported and left out of the result, so that the model of the rest can still be made and checked.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::expression::{self, Scalar};
+use super::keys::Keys;
 use super::report::{Report, quoted};
 use super::suggest::nearest;
 use crate::diagnostic::Edit;
 use crate::expr::Value;
-use crate::schema::{Allowed, DefinitionId, Kind, Mapping, Property, Schema};
+use crate::expr::text::has_expression;
+use crate::schema::{Allowed, Choices, DefinitionId, Kind, Mapping, Property, Schema};
 use crate::source::Span;
 use crate::template::{Entry, Key, Token, TokenKind};
 use crate::yaml::{Node, NodeKind};
@@ -38,7 +39,7 @@ pub(crate) struct Place {
 
 impl TemplateReader<'_, '_> {
     /// Reads a whole document.
-    pub(crate) fn read(&mut self, node: &Node, root: DefinitionId) -> Option<Token> {
+    pub(crate) fn read(&mut self, node: Node, root: DefinitionId) -> Option<Token> {
         let place = self.inside(Allowed::NOTHING, root);
         self.value(node, place)
     }
@@ -47,55 +48,60 @@ impl TemplateReader<'_, '_> {
         Place { definition, allowed: around.with(self.schema.definition(definition).allowed) }
     }
 
-    fn value(&mut self, node: &Node, place: Place) -> Option<Token> {
-        match &node.kind {
+    fn value(&mut self, node: Node, place: Place) -> Option<Token> {
+        match node.kind {
             NodeKind::Sequence(items) => self.sequence(items, node.span, place),
             NodeKind::Mapping(entries) => self.mapping(entries, node.span, place),
             _ => self.scalar(node, place),
         }
     }
 
-    fn sequence(&mut self, items: &[Node], span: Span, place: Place) -> Option<Token> {
+    fn sequence(&mut self, items: Vec<Node>, span: Span, place: Place) -> Option<Token> {
         let Some(item) = self.schema.sequence_item(place.definition) else {
             self.report.error(span, "unexpected-sequence", "A sequence was not expected");
             return None;
         };
         let place = self.inside(place.allowed, item);
-        let items = items.iter().filter_map(|item| self.value(item, place)).collect();
-        Some(Token { kind: TokenKind::Sequence(items), span })
+        let mut read = Vec::with_capacity(items.len());
+        read.extend(items.into_iter().filter_map(|item| self.value(item, place)));
+        Some(Token { kind: TokenKind::Sequence(read.into()), span })
     }
 
-    fn mapping(&mut self, entries: &[(Node, Node)], span: Span, place: Place) -> Option<Token> {
+    fn mapping(&mut self, entries: Vec<(Node, Node)>, span: Span, place: Place) -> Option<Token> {
         let mut choices = self.schema.mappings(place.definition);
-        if choices.is_empty() {
+        let Some(first) = choices.left().first() else {
             self.report.error(span, "unexpected-mapping", "A mapping was not expected");
             return None;
-        }
-        let loose = choices[0]
+        };
+        let loose = first
             .loose
             .map(|(key, value)| (self.inside(place.allowed, key), self.inside(place.allowed, value)));
-        let only_loose = choices.len() == 1 && choices[0].properties.is_empty();
-        let mut seen = HashSet::new();
+        let only_loose = choices.left().len() == 1 && first.properties.is_empty();
+        let mut keys = Keys::with_capacity(entries.len());
         let mut has_expression_key = false;
-        let mut read = Vec::with_capacity(entries.len());
-        for (key_node, value_node) in entries {
+        let mut entries = entries.into_iter();
+        while let Some((key_node, value_node)) = entries.next() {
+            let key_span = key_node.span;
             let Some(key) = self.key(key_node, place.allowed) else { continue };
             let value_place = match &key {
                 Key::Literal(name) => {
-                    if !seen.insert(name.to_lowercase()) {
+                    if !keys.take(name) {
                         let message = format!("{} is already defined", quoted(name));
-                        self.report.error(key_node.span, "duplicate-key", message);
+                        self.report.error(key_span, "duplicate-key", message);
                         continue;
                     }
-                    let property = self.property(&mut choices, name).map(|property| property.definition);
-                    match (property, loose) {
-                        (Some(definition), _) => self.inside(place.allowed, definition),
+                    match (self.property(&mut choices, name), loose) {
+                        (Some(property), _) => self.inside(place.allowed, property.definition),
                         (None, Some((loose_key, loose_value))) => {
-                            self.check_loose_key(name, key_node.span, loose_key);
+                            self.check_loose_key(name, key_span, loose_key);
                             loose_value
                         }
                         (None, None) => {
-                            self.unknown_key(name, key_node.span, &choices, entries);
+                            let later = entries.as_slice();
+                            let is_there =
+                                |name: &str| keys.has(name) || later.iter().any(|(key, _)| is_key(key, name));
+                            self.unknown_key(name, key_span, choices.left(), &is_there);
+                            keys.refuse(key);
                             continue;
                         }
                     }
@@ -108,17 +114,21 @@ impl TemplateReader<'_, '_> {
                     }
                 }
             };
-            if let Some(value) = self.value(value_node, value_place) {
-                read.push(Entry { key, key_span: key_node.span, value });
+            match self.value(value_node, value_place) {
+                Some(value) => keys.add(Entry { key, key_span, value }),
+                None => keys.refuse(key),
             }
         }
-        self.check_choice(&choices, &seen, has_expression_key, span);
-        Some(Token { kind: TokenKind::Mapping(read), span })
+        self.check_choice(choices.left(), &keys, has_expression_key, span);
+        Some(Token { kind: TokenKind::Mapping(keys.into_entries()), span })
     }
 
     /// A mapping's key; `None` if it is refused.
-    fn key(&mut self, node: &Node, allowed: Allowed) -> Option<Key> {
-        let NodeKind::String(text) = &node.kind else { return Some(Key::Literal(scalar_text(node))) };
+    fn key(&mut self, node: Node, allowed: Allowed) -> Option<Key> {
+        let text = match node.kind {
+            NodeKind::String(text) => text,
+            kind => return Some(Key::Literal(scalar_text(kind))),
+        };
         match self.expressions(text, node.span, allowed)? {
             Scalar::Literal(text) => Some(Key::Literal(text)),
             Scalar::Expression(expr) => Some(Key::Expression(expr)),
@@ -127,24 +137,24 @@ impl TemplateReader<'_, '_> {
     }
 
     /// The text with its expressions read; `None` if one of them is refused.
-    fn expressions(&mut self, text: &Arc<str>, span: Span, allowed: Allowed) -> Option<Scalar> {
-        if !text.contains("${{") {
-            return Some(Scalar::Literal(text.clone()));
+    fn expressions(&mut self, text: Arc<str>, span: Span, allowed: Allowed) -> Option<Scalar> {
+        if !has_expression(&text) {
+            return Some(Scalar::Literal(text));
         }
         if allowed.is_nothing() {
             let message = "A template expression is not allowed in this context";
             self.report.error(span, "expression-not-allowed", message);
             return None;
         }
-        match expression::scan(text, allowed) {
+        match expression::scan(&text, allowed) {
             Ok(scalar) => {
                 if self.report.is_for_author() {
-                    self.check_formats(text, span, allowed);
+                    self.check_formats(&text, span, allowed);
                 }
                 Some(scalar)
             }
             Err(failure) => {
-                self.report.push(expression::describe(self.report, span, text, &failure));
+                self.report.push(expression::describe(self.report, span, &text, &failure));
                 None
             }
         }
@@ -158,18 +168,15 @@ impl TemplateReader<'_, '_> {
     }
 
     /// The property of this name. Choices that do not have it are dropped when another does.
-    fn property(&self, choices: &mut Vec<&'static Mapping>, name: &str) -> Option<&'static Property> {
+    fn property(&self, choices: &mut Choices, name: &str) -> Option<&'static Property> {
         if !self.background_steps && BACKGROUND_KEYS.contains(&name) {
             return None;
         }
-        let property = choices.iter().rev().find_map(|mapping| mapping.property(name))?;
-        choices.retain(|mapping| mapping.property(name).is_some());
-        Some(property)
+        choices.narrow(name)
     }
 
     fn check_loose_key(&mut self, name: &str, span: Span, place: Place) {
-        let value = Value::from(name);
-        if !self.schema.any_scalar(place.definition, &|kind| matches(kind, &value)) {
+        if !self.schema.any_scalar(place.definition, &|kind| admits_text(kind, name)) {
             self.report.error(span, "unexpected-value", format!("Unexpected value {}", quoted(name)));
         }
     }
@@ -179,7 +186,7 @@ impl TemplateReader<'_, '_> {
         name: &str,
         span: Span,
         choices: &[&'static Mapping],
-        entries: &[(Node, Node)],
+        is_there: &dyn Fn(&str) -> bool,
     ) {
         let known: Vec<&str> = self.known_keys(choices);
         let mut diagnostic =
@@ -188,8 +195,8 @@ impl TemplateReader<'_, '_> {
             diagnostic = diagnostic.with_help("GitHub does not merge mappings; repeat the keys");
         } else if let Some(meant) = nearest(name, known.iter().copied()) {
             diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
-            let taken = entries.iter().any(|(key, _)| scalar_text(key).eq_ignore_ascii_case(meant));
-            if !taken && self.report.file().slice(span) == name && is_only_near(meant, name, &known) {
+            if !is_there(meant) && self.report.file().slice(span) == name && is_only_near(meant, name, &known)
+            {
                 let edit = Edit { span, text: meant.to_owned() };
                 diagnostic = diagnostic.with_fix(format!("write `{meant}`"), vec![edit]);
             }
@@ -211,14 +218,14 @@ impl TemplateReader<'_, '_> {
     fn check_choice(
         &mut self,
         choices: &[&'static Mapping],
-        seen: &HashSet<String>,
+        keys: &Keys,
         has_expression_key: bool,
         span: Span,
     ) {
         if let [mapping] = choices {
             let required =
                 mapping.properties.iter().filter(|property| property.required && !has_expression_key);
-            for property in required.filter(|property| !seen.contains(property.name)) {
+            for property in required.filter(|property| !keys.has(property.name)) {
                 let message = format!("Required property is missing: {}", property.name);
                 self.report.error(span, "missing-key", message);
             }
@@ -233,12 +240,12 @@ impl TemplateReader<'_, '_> {
         self.report.error(span, "ambiguous-mapping", message);
     }
 
-    fn scalar(&mut self, node: &Node, place: Place) -> Option<Token> {
+    fn scalar(&mut self, node: Node, place: Place) -> Option<Token> {
         let span = node.span;
-        let kind = match &node.kind {
+        let kind = match node.kind {
             NodeKind::Null => TokenKind::Null,
-            NodeKind::Bool(value) => TokenKind::Bool(*value),
-            NodeKind::Number(value) => TokenKind::Number(*value),
+            NodeKind::Bool(value) => TokenKind::Bool(value),
+            NodeKind::Number(value) => TokenKind::Number(value),
             NodeKind::String(text) => match self.expressions(text, span, place.allowed)? {
                 Scalar::Literal(text) => TokenKind::String(text),
                 Scalar::Expression(expr) => return Some(Token { kind: TokenKind::Expression(expr), span }),
@@ -304,12 +311,17 @@ fn list(words: &[&str]) -> String {
     words.join(", ")
 }
 
-/// The text of a scalar node, numbers written as GitHub writes them.
-fn scalar_text(node: &Node) -> Arc<str> {
-    match &node.kind {
-        NodeKind::Bool(value) => Value::Bool(*value).into_text(),
-        NodeKind::Number(value) => Value::Number(*value).into_text(),
-        NodeKind::String(text) => text.clone(),
+/// Whether the node is a key of this name.
+fn is_key(node: &Node, name: &str) -> bool {
+    matches!(&node.kind, NodeKind::String(text) if text.eq_ignore_ascii_case(name))
+}
+
+/// The text of a scalar, numbers written as GitHub writes them.
+fn scalar_text(kind: NodeKind) -> Arc<str> {
+    match kind {
+        NodeKind::Bool(value) => Value::Bool(value).into_text(),
+        NodeKind::Number(value) => Value::Number(value).into_text(),
+        NodeKind::String(text) => text,
         NodeKind::Null | NodeKind::Sequence(_) | NodeKind::Mapping(_) => Arc::from(""),
     }
 }
@@ -320,34 +332,39 @@ pub(crate) fn typed(
     definition: DefinitionId,
     kind: TokenKind,
 ) -> Result<TokenKind, Arc<str>> {
-    let value = match &kind {
-        TokenKind::Null => Value::Null,
-        TokenKind::Bool(value) => Value::Bool(*value),
-        TokenKind::Number(value) => Value::Number(*value),
-        TokenKind::String(text) => Value::String(text.clone()),
-        TokenKind::Expression(_) | TokenKind::Sequence(_) | TokenKind::Mapping(_) => return Ok(kind),
-    };
-    if schema.any_scalar(definition, &|kind| matches(kind, &value)) {
+    if schema.any_scalar(definition, &|admitted| admits(admitted, &kind)) {
         return Ok(kind);
     }
-    let text = value.into_text();
-    let value = Value::String(text.clone());
-    if schema.any_scalar(definition, &|kind| matches(kind, &value)) {
+    let text = match kind {
+        TokenKind::Null => Value::Null.into_text(),
+        TokenKind::Bool(value) => Value::Bool(value).into_text(),
+        TokenKind::Number(value) => Value::Number(value).into_text(),
+        TokenKind::String(text) => return Err(text),
+        TokenKind::Expression(_) | TokenKind::Sequence(_) | TokenKind::Mapping(_) => return Ok(kind),
+    };
+    if schema.any_scalar(definition, &|admitted| admits_text(admitted, &text)) {
         Ok(TokenKind::String(text))
     } else {
         Err(text)
     }
 }
 
-fn matches(kind: &Kind, value: &Value) -> bool {
-    match (kind, value) {
-        (Kind::Null, Value::Null)
-        | (Kind::Boolean, Value::Bool(_))
-        | (Kind::Number, Value::Number(_))
-        | (Kind::String, Value::String(_)) => true,
-        (Kind::NonEmptyString, Value::String(text)) => !text.is_empty(),
-        (Kind::Constant(constant), Value::String(text)) => **constant == **text,
-        (Kind::AllowedValues(values), Value::String(text)) => values.contains(&&**text),
+fn admits(kind: &Kind, token: &TokenKind) -> bool {
+    match (kind, token) {
+        (Kind::Null, TokenKind::Null)
+        | (Kind::Boolean, TokenKind::Bool(_))
+        | (Kind::Number, TokenKind::Number(_)) => true,
+        (_, TokenKind::String(text)) => admits_text(kind, text),
+        _ => false,
+    }
+}
+
+fn admits_text(kind: &Kind, text: &str) -> bool {
+    match kind {
+        Kind::String => true,
+        Kind::NonEmptyString => !text.is_empty(),
+        Kind::Constant(constant) => *constant == text,
+        Kind::AllowedValues(values) => values.contains(&text),
         _ => false,
     }
 }

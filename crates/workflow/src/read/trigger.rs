@@ -21,7 +21,7 @@ pub(crate) fn read(on: &Token, report: &mut Report<'_>) -> Triggers {
     let mut events = IndexMap::new();
     match &on.kind {
         TokenKind::Mapping(entries) => {
-            for entry in entries {
+            for entry in entries.iter() {
                 if let Some(name) = entry.name() {
                     events.insert(name.to_owned(), reader.trigger(name, entry));
                 }

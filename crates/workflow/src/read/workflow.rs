@@ -77,5 +77,5 @@ pub(crate) fn tokens(options: &ReadOptions<'_>, report: &mut Report<'_>) -> Opti
         Strictness::Runner => ROOT,
     };
     let background_steps = options.background_steps;
-    TemplateReader { schema: &SCHEMA, any: ANY, background_steps, report }.read(&node, root)
+    TemplateReader { schema: &SCHEMA, any: ANY, background_steps, report }.read(node, root)
 }

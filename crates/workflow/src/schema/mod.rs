@@ -107,27 +107,71 @@ impl Schema {
     }
 
     /// The mappings that `id` admits.
-    pub(crate) fn mappings(&self, id: DefinitionId) -> Vec<&'static Mapping> {
+    pub(crate) fn mappings(&self, id: DefinitionId) -> Choices {
+        let mut choices = Choices { mappings: [&NO_MAPPING; MAX_CHOICES], count: 0 };
         match &self.definition(id).kind {
-            Kind::Mapping(mapping) => vec![mapping],
-            Kind::OneOf(choices) => choices
-                .iter()
-                .filter_map(|choice| match &self.definition(*choice).kind {
-                    Kind::Mapping(mapping) => Some(mapping),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
+            Kind::Mapping(mapping) => choices.add(mapping),
+            Kind::OneOf(ids) => {
+                for id in *ids {
+                    if let Kind::Mapping(mapping) = &self.definition(*id).kind {
+                        choices.add(mapping);
+                    }
+                }
+            }
+            _ => {}
         }
+        choices
     }
 
     /// Whether some scalar definition within `id` satisfies the test, choices inside of choices included.
-    pub(crate) fn any_scalar(&self, id: DefinitionId, test: &dyn Fn(&Kind) -> bool) -> bool {
+    pub(crate) fn any_scalar(&self, id: DefinitionId, test: &impl Fn(&Kind) -> bool) -> bool {
         match &self.definition(id).kind {
             Kind::OneOf(choices) => choices.iter().any(|choice| self.any_scalar(*choice, test)),
             Kind::Sequence(_) | Kind::Mapping(_) => false,
             kind => test(kind),
         }
+    }
+}
+
+/// The most mappings that one definition admits.
+const MAX_CHOICES: usize = 8;
+
+static NO_MAPPING: Mapping = Mapping { properties: &[], loose: None };
+
+/// Mappings that are possible at a place, in the order of the schema.
+#[derive(Clone, Debug)]
+pub(crate) struct Choices {
+    mappings: [&'static Mapping; MAX_CHOICES],
+    count: usize,
+}
+
+impl Choices {
+    fn add(&mut self, mapping: &'static Mapping) {
+        self.mappings[self.count] = mapping;
+        self.count += 1;
+    }
+
+    /// Those that are left.
+    pub(crate) fn left(&self) -> &[&'static Mapping] {
+        &self.mappings[..self.count]
+    }
+
+    /// The property of this name, of the last mapping that has it. Those that do not have it are dropped when another
+    /// does.
+    pub(crate) fn narrow(&mut self, name: &str) -> Option<&'static Property> {
+        let (mut found, mut with) = (None, 0);
+        for index in 0..self.count {
+            let mapping = self.mappings[index];
+            if let Some(property) = mapping.property(name) {
+                found = Some(property);
+                self.mappings[with] = mapping;
+                with += 1;
+            }
+        }
+        if with > 0 {
+            self.count = with;
+        }
+        found
     }
 }
 
@@ -173,19 +217,10 @@ impl Allowed {
     /// `hashFiles(…)`.
     pub(crate) const HASH_FILES: Self = Self(1 << 18);
 
-    const CONTEXTS: [(Self, &'static str); 12] = [
-        (Self::GITHUB, "github"),
-        (Self::INPUTS, "inputs"),
-        (Self::VARS, "vars"),
-        (Self::NEEDS, "needs"),
-        (Self::STRATEGY, "strategy"),
-        (Self::MATRIX, "matrix"),
-        (Self::SECRETS, "secrets"),
-        (Self::STEPS, "steps"),
-        (Self::JOB, "job"),
-        (Self::RUNNER, "runner"),
-        (Self::ENV, "env"),
-        (Self::JOBS, "jobs"),
+    /// The contexts, each at the place of its bit.
+    pub(crate) const CONTEXTS: [&'static str; 12] = [
+        "github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner",
+        "env", "jobs",
     ];
 
     const fn of(parts: &[Self]) -> Self {
@@ -211,9 +246,9 @@ impl Allowed {
         self.0 == 0
     }
 
-    /// The names of the contexts.
-    pub(crate) fn contexts(self) -> impl Iterator<Item = &'static str> {
-        Self::CONTEXTS.into_iter().filter(move |(context, _)| self.has(*context)).map(|(_, name)| name)
+    /// The contexts as bits of [`Self::CONTEXTS`].
+    pub(crate) const fn contexts(self) -> u32 {
+        self.0 & ((1 << Self::CONTEXTS.len()) - 1)
     }
 }
 
@@ -222,12 +257,14 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::{Kind, Schema, action, workflow};
+    use super::{Kind, MAX_CHOICES, Schema, action, workflow};
 
     /// Every index is inside the table, and choices hold at most one kind of sequence, as the lookups rely on.
     fn check(schema: &Schema) {
         let within = |id: u16| assert!(usize::from(id) < schema.definitions.len(), "{id}");
         for (id, definition) in schema.definitions.iter().enumerate() {
+            let fits = u16::try_from(id).expect("few definitions");
+            assert!(schema.mappings(fits).left().len() <= MAX_CHOICES, "{id}");
             match &definition.kind {
                 Kind::Sequence(item) => within(*item),
                 Kind::OneOf(choices) => {

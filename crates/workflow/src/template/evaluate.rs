@@ -183,7 +183,7 @@ impl Evaluation<'_> {
             }
             TokenKind::Mapping(entries) => {
                 let mut object = Object::with_capacity(entries.len());
-                for entry in entries {
+                for entry in entries.iter() {
                     self.entry(entry, &mut object)?;
                 }
                 return Ok(object.into());

@@ -39,10 +39,10 @@ pub enum TokenKind {
     String(Arc<str>),
     /// `${{ … }}`, or text with such parts as one `format(…)` expression.
     Expression(Expr),
-    /// A sequence.
-    Sequence(Vec<Token>),
-    /// A mapping in the order of the file.
-    Mapping(Vec<Entry>),
+    /// A sequence. A clone shares the items.
+    Sequence(Arc<[Token]>),
+    /// A mapping in the order of the file. A clone shares the entries.
+    Mapping(Arc<[Entry]>),
 }
 
 /// A key and its value in a mapping.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
 /// A half-open range of bytes in one source file.
@@ -62,9 +63,9 @@ impl SourceFile {
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let newlines = memchr_iter(b'\n', text.as_bytes());
         let line_starts = std::iter::once(0)
-            .chain(newlines.map(|(offset, _)| u32::try_from(offset + 1).unwrap_or(u32::MAX)))
+            .chain(newlines.map(|offset| u32::try_from(offset + 1).unwrap_or(u32::MAX)))
             .collect();
         Self { name: name.into(), text, line_starts, malformed: None }
     }

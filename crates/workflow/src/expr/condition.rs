@@ -3,7 +3,7 @@
 use super::ast::Expr;
 use super::error::ExprError;
 use super::names::Names;
-use super::parser::parse;
+use super::parser::{parse, parse_condition};
 use super::text::{Text, has_expression, parse_text};
 use std::borrow::Cow;
 
@@ -25,6 +25,14 @@ pub fn to_condition(source: &str, names: &Names) -> Result<Expr, ExprError> {
         Cow::Borrowed(source)
     };
     let trimmed = condition.trim();
+    // Without a parenthesis no function is called.
+    if !trimmed.is_empty() && !trimmed.contains('(') {
+        let completed = complete(trimmed);
+        let part = PREFIX.len()..PREFIX.len() + trimmed.len();
+        if let Some(expr) = parse_condition(&completed, part, names) {
+            return Ok(expr);
+        }
+    }
     let start = condition.len() - condition.trim_start().len();
     ensure_status_function(parse(trimmed, names).map_err(|error| error.moved_by(start))?, names)
 }
@@ -36,7 +44,13 @@ fn ensure_status_function(expr: Expr, names: &Names) -> Result<Expr, ExprError> 
     if expr.uses_status_function() {
         return Ok(expr);
     }
-    parse(&format!("success() && ({})", expr.source()), names)
+    parse(&complete(expr.source()), names)
+}
+
+const PREFIX: &str = "success() && (";
+
+fn complete(source: &str) -> String {
+    format!("{PREFIX}{source})")
 }
 
 #[cfg(test)]

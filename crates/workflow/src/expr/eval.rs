@@ -304,7 +304,8 @@ impl<'a> Evaluation<'a> {
     fn format(&mut self, node: Node<'a>, arguments: Children<'a>, level: usize) -> Result<Value, ExprError> {
         let template = self.argument(arguments, 0, level)?;
         let template = template.to_text();
-        let pieces = pieces(&template, arguments.len() - 1).map_err(|error| {
+        let pieces: Result<Vec<_>, _> = pieces(&template, arguments.len() - 1).collect();
+        let pieces = pieces.map_err(|error| {
             ExprError::evaluation(match error {
                 TemplateError::Invalid => format!("The following format string is invalid: {template}"),
                 TemplateError::MissingArgument => {

@@ -1,5 +1,7 @@
 //! The template of `format`: `{0}` stands for an argument, `{{` and `}}` for braces.
 
+use memchr::memchr2;
+
 /// A piece of a template.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece<'a> {
@@ -20,7 +22,7 @@ pub(crate) enum TemplateError {
 
 /// What is wrong with a call of `format` with this template and so many arguments behind it.
 pub(crate) fn format_mistake(template: &str, arguments: usize) -> Option<String> {
-    Some(match pieces(template, arguments).err()? {
+    Some(match pieces(template, arguments).find_map(Result::err)? {
         TemplateError::Invalid => format!(
             "Invalid format string: '{template}' has a brace that is neither doubled nor part of a placeholder such as {{0}}"
         ),
@@ -32,38 +34,40 @@ pub(crate) fn format_mistake(template: &str, arguments: usize) -> Option<String>
     })
 }
 
-/// The pieces of `template`, which is given `arguments` arguments.
-pub(crate) fn pieces(template: &str, arguments: usize) -> Result<Vec<Piece<'_>>, TemplateError> {
-    let bytes = template.as_bytes();
-    let mut pieces = Vec::new();
-    let mut text_start = 0;
+/// The pieces of `template`, which is given `arguments` arguments. Ends after an error.
+pub(crate) fn pieces(
+    template: &str,
+    arguments: usize,
+) -> impl Iterator<Item = Result<Piece<'_>, TemplateError>> {
     let mut at = 0;
-    while let Some(distance) = template[at..].find(['{', '}']) {
-        let brace = at + distance;
-        if bytes.get(brace + 1) == Some(&bytes[brace]) {
-            pieces.push(Piece::Text(&template[text_start..=brace]));
-            at = brace + 2;
-            text_start = at;
-            continue;
+    std::iter::from_fn(move || {
+        if at >= template.len() {
+            return None;
         }
-        if bytes[brace] == b'}' {
-            return Err(TemplateError::Invalid);
-        }
-        let (index, specifiers, end) = placeholder(template, brace + 1).ok_or(TemplateError::Invalid)?;
-        if index >= arguments {
-            return Err(TemplateError::MissingArgument);
-        }
-        if text_start < brace {
-            pieces.push(Piece::Text(&template[text_start..brace]));
-        }
-        pieces.push(Piece::Argument(index, specifiers));
-        at = end;
-        text_start = at;
+        let piece = piece(template, at, arguments);
+        at = piece.as_ref().map_or(template.len(), |(_, end)| *end);
+        Some(piece.map(|(piece, _)| piece))
+    })
+}
+
+/// The piece of `template` at `start`, and where the next one begins.
+fn piece(template: &str, start: usize, arguments: usize) -> Result<(Piece<'_>, usize), TemplateError> {
+    let bytes = template.as_bytes();
+    let brace = memchr2(b'{', b'}', &bytes[start..]).map_or(bytes.len(), |distance| start + distance);
+    if brace < bytes.len() && bytes.get(brace + 1) == Some(&bytes[brace]) {
+        return Ok((Piece::Text(&template[start..=brace]), brace + 2));
     }
-    if text_start < template.len() {
-        pieces.push(Piece::Text(&template[text_start..]));
+    if start < brace {
+        return Ok((Piece::Text(&template[start..brace]), brace));
     }
-    Ok(pieces)
+    if bytes[brace] == b'}' {
+        return Err(TemplateError::Invalid);
+    }
+    let (index, specifiers, end) = placeholder(template, brace + 1).ok_or(TemplateError::Invalid)?;
+    if index >= arguments {
+        return Err(TemplateError::MissingArgument);
+    }
+    Ok((Piece::Argument(index, specifiers), end))
 }
 
 /// Reads `N}` or `N:specifiers}`: the number, the specifiers and where the text goes on.
@@ -97,7 +101,7 @@ mod tests {
     use super::{Piece, TemplateError, pieces};
 
     fn check(template: &str, expected: Result<&str, TemplateError>) {
-        let written = pieces(template, 2).map(|pieces| {
+        let written = pieces(template, 2).collect::<Result<Vec<_>, _>>().map(|pieces| {
             pieces
                 .iter()
                 .map(|piece| match piece {

@@ -82,8 +82,9 @@ pub(crate) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(source: &'a str) -> Self {
-        Self { source, at: 0, last: None, open: Vec::new() }
+    /// Reads `source` from the byte `start` on.
+    pub(crate) fn new(source: &'a str, start: usize) -> Self {
+        Self { source, at: start, last: None, open: Vec::new() }
     }
 
     /// Whether something is open after the last token.
@@ -192,16 +193,22 @@ impl<'a> Lexer<'a> {
 
     /// Moves to the end of a word; a number also takes dots.
     fn skip_to_boundary(&mut self, dots: bool) {
-        let rest = &self.source[self.at..];
-        let length = rest
-            .char_indices()
-            .find(|&(_, c)| match c {
-                '.' => !dots,
-                '(' | '[' | ')' | ']' | ',' | '!' | '>' | '<' | '=' | '&' | '|' => true,
-                _ => c.is_whitespace(),
-            })
-            .map_or(rest.len(), |(place, _)| place);
-        self.at += length;
+        let bytes = self.source.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            let is_boundary = match byte {
+                b'.' => !dots,
+                b'(' | b'[' | b')' | b']' | b',' | b'!' | b'>' | b'<' | b'=' | b'&' | b'|' => true,
+                0x80.. => self.source[self.at..].starts_with(char::is_whitespace),
+                byte => char::from(*byte).is_whitespace(),
+            };
+            if is_boundary {
+                return;
+            }
+            self.at += 1;
+            while !self.source.is_char_boundary(self.at) {
+                self.at += 1;
+            }
+        }
     }
 
     /// Whether an operand, a `!` or a `(` may follow the last token.
@@ -284,8 +291,13 @@ impl<'a> Lexer<'a> {
 }
 
 fn skip_space(source: &str, from: usize) -> usize {
-    let rest = &source[from..];
-    from + (rest.len() - rest.trim_start().len())
+    match source.as_bytes().get(from) {
+        Some(b'!'..=b'~') | None => from,
+        _ => {
+            let rest = &source[from..];
+            from + (rest.len() - rest.trim_start().len())
+        }
+    }
 }
 
 /// Whether `text` is a name: a letter or `_`, then letters, digits, `_` and `-`.
@@ -301,7 +313,7 @@ mod tests {
 
     /// The tokens of `source` as texts, up to the first that is malformed, marked with `%`, or misplaced, marked with `?`.
     fn check(source: &str, expected: &str) {
-        let mut lexer = Lexer::new(source);
+        let mut lexer = Lexer::new(source, 0);
         let mut found = Vec::new();
         while let Some(token) = lexer.next_token() {
             let text = &source[token.start..token.end];

@@ -6,6 +6,8 @@ use super::error::{ExprError, Stage};
 use super::functions::{Function, Signature};
 use super::lexer::{Lexer, Operator, Token, TokenKind};
 use super::names::Names;
+use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The most levels that the tree of an expression may have.
@@ -19,18 +21,88 @@ pub const MAX_LENGTH: usize = 21_000;
 /// # Errors
 /// Text that is no expression, or one with a name that `names` does not admit.
 pub fn parse(source: &str, names: &Names) -> Result<Expr, ExprError> {
-    if source.len() > MAX_LENGTH && source.encode_utf16().count() > MAX_LENGTH {
+    if is_too_long(source) {
         return Err(ExprError::new(Stage::Parsing, format!("Exceeded max expression length {MAX_LENGTH}")));
     }
-    let mut parser = Parser::new(source, names);
-    parser.run()?;
-    Ok(Expr {
-        tree: Arc::new(Tree {
-            source: Arc::from(source),
-            nodes: parser.nodes.into_boxed_slice(),
-            operands: parser.operands.into_boxed_slice(),
-            is_text: false,
-        }),
+    with_scratch(|scratch| {
+        let mut parser = Parser { source, names, scratch };
+        parser.part(0, source.len())?;
+        Ok(parser.finish_tree(false))
+    })
+}
+
+/// The condition `success() && (…)`, the expression being at `part` of `source`. None where the expression has a mistake
+/// or calls a status function.
+pub(super) fn parse_condition(source: &str, part: Range<usize>, names: &Names) -> Option<Expr> {
+    if is_too_long(source) {
+        return None;
+    }
+    with_scratch(|scratch| {
+        let mut parser = Parser { source, names, scratch };
+        let signature = names.function("success")?;
+        parser.call(signature, name_at_start("success"), 0).ok()?;
+        parser.part(part.start, part.end).ok().filter(|has_root| *has_root)?;
+        let is_status =
+            |(syntax, _): &(Syntax, u32)| matches!(syntax, Syntax::Call(function, _) if function.is_status());
+        if parser.scratch.nodes.iter().skip(1).any(is_status) {
+            return None;
+        }
+        parser.logical(Operator::And, "success() ".len());
+        parser.is_shallow().then(|| parser.finish_tree(false))
+    })
+}
+
+/// The call `format('…', …)` that stands for a text: `template` is the text between its quotes, `arguments` are the others'
+/// places in `source`. None where one of them has a mistake.
+pub(super) fn parse_format(
+    source: &str,
+    template: Range<usize>,
+    arguments: &[Range<usize>],
+    names: &Names,
+) -> Option<Expr> {
+    if is_too_long(source) {
+        return None;
+    }
+    with_scratch(|scratch| {
+        let mut parser = Parser { source, names, scratch };
+        let text = unquote(&source[template.start - 1..template.end + 1]);
+        parser.finish(Syntax::String(text), template.start - 1, 1);
+        for argument in arguments {
+            parser.part(argument.start, argument.end).ok().filter(|has_root| *has_root)?;
+        }
+        parser.call(names.function("format")?, name_at_start("format"), 0).ok()?;
+        parser.is_shallow().then(|| parser.finish_tree(true))
+    })
+}
+
+/// The token of a function's name with which a source begins.
+fn name_at_start(name: &str) -> Token {
+    Token { kind: TokenKind::Function, start: 0, end: name.len() }
+}
+
+fn is_too_long(source: &str) -> bool {
+    source.len() > MAX_LENGTH && source.encode_utf16().count() > MAX_LENGTH
+}
+
+/// The lists of a parser, kept for the next expression: most are short and many.
+#[derive(Default)]
+struct Scratch {
+    nodes: Vec<(Syntax, u32)>,
+    operands: Vec<NodeId>,
+    finished: Vec<Operand>,
+    waiting: Vec<Waiting>,
+}
+
+fn with_scratch<T>(parse: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.nodes.clear();
+        scratch.operands.clear();
+        scratch.finished.clear();
+        scratch.waiting.clear();
+        parse(scratch)
     })
 }
 
@@ -81,43 +153,46 @@ fn precedence(operator: Operator) -> u8 {
 struct Parser<'a> {
     source: &'a str,
     names: &'a Names,
-    nodes: Vec<(Syntax, u32)>,
-    operands: Vec<NodeId>,
-    finished: Vec<Operand>,
-    waiting: Vec<Waiting>,
+    scratch: &'a mut Scratch,
 }
 
-impl<'a> Parser<'a> {
-    fn new(source: &'a str, names: &'a Names) -> Self {
-        Self {
-            source,
-            names,
-            nodes: Vec::with_capacity(8),
-            operands: Vec::new(),
-            finished: Vec::with_capacity(8),
-            waiting: Vec::with_capacity(8),
-        }
-    }
-
-    fn run(&mut self) -> Result<(), ExprError> {
-        let mut lexer = Lexer::new(self.source);
+impl Parser<'_> {
+    /// Parses the expression between the two places: one operand more, or none where it is blank.
+    fn part(&mut self, start: usize, end: usize) -> Result<bool, ExprError> {
+        let mut lexer = Lexer::new(&self.source[..end], start);
         let mut last = None;
         while let Some(token) = lexer.next_token() {
             self.take(token)?;
             last = Some(token);
         }
-        let Some(last) = last else { return Ok(()) };
+        let Some(last) = last else { return Ok(false) };
         let dangling =
             matches!(last.kind, TokenKind::Function | TokenKind::Dereference | TokenKind::Operator(_));
         if dangling || lexer.is_open() {
             return Err(self.error(Stage::Parsing, "Unexpected end of expression", last));
         }
         self.flush(1);
-        let root = self.finished.pop().expect("a sequence that the lexer admits leaves one operand");
-        if root.depth > MAX_DEPTH {
+        if !self.is_shallow() {
             return Err(ExprError::new(Stage::Parsing, format!("Exceeded max expression depth {MAX_DEPTH}")));
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the last operand has not too many levels.
+    fn is_shallow(&self) -> bool {
+        let last = self.scratch.finished.last().expect("a sequence that the lexer admits leaves one operand");
+        last.depth <= MAX_DEPTH
+    }
+
+    fn finish_tree(&mut self, is_text: bool) -> Expr {
+        Expr {
+            tree: Arc::new(Tree {
+                source: Arc::from(self.source),
+                nodes: self.scratch.nodes.drain(..).collect(),
+                operands: self.scratch.operands.as_slice().into(),
+                is_text,
+            }),
+        }
     }
 
     fn error(&self, stage: Stage, what: &str, token: Token) -> ExprError {
@@ -148,23 +223,29 @@ impl<'a> Parser<'a> {
                 let Some(signature) = self.names.function(&self.source[token.start..token.end]) else {
                     return Err(self.error(Stage::Parsing, "Unrecognized function", token));
                 };
-                self.waiting.push(Waiting::Call { signature, name: token, below: self.finished.len() });
+                self.scratch.waiting.push(Waiting::Call {
+                    signature,
+                    name: token,
+                    below: self.scratch.finished.len(),
+                });
             }
             // The call itself already waits.
             TokenKind::StartParameters => {}
-            TokenKind::StartGroup => self.waiting.push(Waiting::Group),
+            TokenKind::StartGroup => self.scratch.waiting.push(Waiting::Group),
             TokenKind::StartIndex => {
                 self.flush(19);
-                self.waiting.push(Waiting::Index(token));
+                self.scratch.waiting.push(Waiting::Index(token));
             }
             TokenKind::Dereference => {
                 self.flush(19);
-                self.waiting.push(Waiting::Dereference(token));
+                self.scratch.waiting.push(Waiting::Dereference(token));
             }
-            TokenKind::Operator(Operator::Not) => self.waiting.push(Waiting::Operator(Operator::Not, token)),
+            TokenKind::Operator(Operator::Not) => {
+                self.scratch.waiting.push(Waiting::Operator(Operator::Not, token))
+            }
             TokenKind::Operator(operator) => {
                 self.flush(precedence(operator));
-                self.waiting.push(Waiting::Operator(operator, token));
+                self.scratch.waiting.push(Waiting::Operator(operator, token));
             }
             TokenKind::Separator => self.flush(1),
             TokenKind::EndGroup | TokenKind::EndIndex | TokenKind::EndParameters => return self.close(),
@@ -177,18 +258,18 @@ impl<'a> Parser<'a> {
     }
 
     fn finish(&mut self, syntax: Syntax, at: usize, depth: u32) {
-        let id = self.nodes.len() as NodeId;
-        self.nodes.push((syntax, at as u32));
-        self.finished.push(Operand { id, depth });
+        let id = self.scratch.nodes.len() as NodeId;
+        self.scratch.nodes.push((syntax, at as u32));
+        self.scratch.finished.push(Operand { id, depth });
     }
 
     fn pop(&mut self) -> Operand {
-        self.finished.pop().expect("the lexer admits an operator only with its operands")
+        self.scratch.finished.pop().expect("the lexer admits an operator only with its operands")
     }
 
     /// Builds the waiting operators that bind at least as strongly as `precedence`, down to what is open.
     fn flush(&mut self, precedence: u8) {
-        while let Some(waiting) = self.waiting.pop_if(|waiting| waiting.precedence() >= precedence) {
+        while let Some(waiting) = self.scratch.waiting.pop_if(|waiting| waiting.precedence() >= precedence) {
             match waiting {
                 Waiting::Dereference(token) => self.index(token),
                 Waiting::Operator(Operator::Not, token) => {
@@ -218,7 +299,7 @@ impl<'a> Parser<'a> {
             Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
             Operator::Less => Comparison::Less,
             Operator::LessOrEqual => Comparison::LessOrEqual,
-            Operator::And | Operator::Or | Operator::Not => return self.logical(operator, token),
+            Operator::And | Operator::Or | Operator::Not => return self.logical(operator, token.start),
         };
         let right = self.pop();
         let left = self.pop();
@@ -227,35 +308,35 @@ impl<'a> Parser<'a> {
     }
 
     /// Joins two operands by `&&` or `||`; one that is itself so joined gives its operands to the new node.
-    fn logical(&mut self, operator: Operator, token: Token) {
+    fn logical(&mut self, operator: Operator, at: usize) {
         let right = self.pop();
         let left = self.pop();
-        let mut extent = Extent { start: self.operands.len() as u32, end: 0 };
+        let mut extent = Extent { start: self.scratch.operands.len() as u32, end: 0 };
         let mut depth = 0;
         for (place, operand) in [left, right].into_iter().enumerate() {
             match self.joined(operator, operand) {
                 Some(inner) => {
                     depth = depth.max(operand.depth);
                     // A chain grows in place, so that its length does not count twice.
-                    if place == 0 && inner.end as usize == self.operands.len() {
+                    if place == 0 && inner.end as usize == self.scratch.operands.len() {
                         extent.start = inner.start;
                     } else {
-                        self.operands.extend_from_within(inner.range());
+                        self.scratch.operands.extend_from_within(inner.range());
                     }
                 }
                 None => {
                     depth = depth.max(operand.depth + 1);
-                    self.operands.push(operand.id);
+                    self.scratch.operands.push(operand.id);
                 }
             }
         }
-        extent.end = self.operands.len() as u32;
+        extent.end = self.scratch.operands.len() as u32;
         let syntax = if operator == Operator::And { Syntax::And(extent) } else { Syntax::Or(extent) };
-        self.finish(syntax, token.start, depth);
+        self.finish(syntax, at, depth);
     }
 
     fn joined(&self, operator: Operator, operand: Operand) -> Option<Extent> {
-        match (operator, &self.nodes[operand.id as usize].0) {
+        match (operator, &self.scratch.nodes[operand.id as usize].0) {
             (Operator::And, Syntax::And(extent)) | (Operator::Or, Syntax::Or(extent)) => Some(*extent),
             _ => None,
         }
@@ -264,7 +345,12 @@ impl<'a> Parser<'a> {
     /// Builds what the closing symbol ends.
     fn close(&mut self) -> Result<(), ExprError> {
         self.flush(1);
-        match self.waiting.pop().expect("the lexer admits a closing symbol only after its opening one") {
+        match self
+            .scratch
+            .waiting
+            .pop()
+            .expect("the lexer admits a closing symbol only after its opening one")
+        {
             Waiting::Index(token) => self.index(token),
             Waiting::Call { signature, name, below } => return self.call(signature, name, below),
             Waiting::Group | Waiting::Dereference(_) | Waiting::Operator(..) => {}
@@ -273,7 +359,7 @@ impl<'a> Parser<'a> {
     }
 
     fn call(&mut self, signature: Signature, name: Token, below: usize) -> Result<(), ExprError> {
-        let arguments = self.finished.len() - below;
+        let arguments = self.scratch.finished.len() - below;
         let mistake = if arguments < signature.min {
             Some("Too few parameters supplied")
         } else if arguments > signature.max {
@@ -286,10 +372,10 @@ impl<'a> Parser<'a> {
         if let Some(what) = mistake {
             return Err(self.error(Stage::Parsing, what, name));
         }
-        let start = self.operands.len() as u32;
-        let depth = 1 + self.finished[below..].iter().map(|operand| operand.depth).max().unwrap_or(0);
-        self.operands.extend(self.finished.drain(below..).map(|operand| operand.id));
-        let extent = Extent { start, end: self.operands.len() as u32 };
+        let start = self.scratch.operands.len() as u32;
+        let depth = 1 + self.scratch.finished[below..].iter().map(|operand| operand.depth).max().unwrap_or(0);
+        self.scratch.operands.extend(self.scratch.finished.drain(below..).map(|operand| operand.id));
+        let extent = Extent { start, end: self.scratch.operands.len() as u32 };
         self.finish(Syntax::Call(signature.function, extent), name.start, depth);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Properties of the parser and the evaluator for any input.
 
 use super::text::{parse_each, parse_key};
-use super::{Contexts, Names, NoHost, Value, eval, parse, to_condition};
+use super::{Contexts, Expr, Names, NoHost, StatusFunctions, Value, eval, parse, to_condition};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
@@ -93,6 +93,11 @@ fn an_expression() -> impl Strategy<Value = String> {
     })
 }
 
+/// All of a tree, the places of its nodes included.
+fn tree(expr: &Expr) -> String {
+    format!("{:?} {:?}", expr.tree.nodes, expr.tree.operands)
+}
+
 fn contexts() -> Contexts {
     let deep =
         Value::from_json(&serde_json::json!({"a": {"b": [1, "x", {"c": null}]}, "b": "0", "c": [[], {}]}));
@@ -160,5 +165,28 @@ proptest! {
         };
         let value = eval(&expr, &contexts(), &NoHost).unwrap();
         prop_assert_eq!(value, Value::from(format!("{before}text{after}x")));
+    }
+
+    #[test]
+    fn what_texts_and_conditions_stand_for_has_the_tree_of_its_source(
+        nearly in nearly_an_expression(),
+        one in an_expression(),
+        other in an_expression(),
+        between in "['{}a-c ]{0,6}",
+    ) {
+        let names = Names::of(&["github", "a", "b", "list"]).with_status(StatusFunctions::Step);
+        for text in [nearly.clone(), format!("${{{{ {one} }}}}{between}"), format!("{between}${{{{{one}}}}}${{{{ {other} }}}}{nearly}")] {
+            if let Ok(super::text::Text::Expression(expr)) = parse_key(&text, &names) {
+                prop_assert_eq!(tree(&expr), tree(&parse(expr.source(), &names).unwrap()));
+            }
+        }
+        for text in [nearly, one] {
+            if let Ok(expr) = to_condition(&text, &names) {
+                prop_assert_eq!(tree(&expr), tree(&parse(expr.source(), &names).unwrap()));
+                let plain = parse(text.trim(), &names);
+                let is_text = super::text::has_expression(&text);
+                prop_assert!(is_text || plain.is_ok_and(|plain| expr.source().contains(plain.source())));
+            }
+        }
     }
 }

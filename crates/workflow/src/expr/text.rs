@@ -6,8 +6,8 @@
 use super::ast::Expr;
 use super::error::{ExprError, Stage};
 use super::names::Names;
-use super::parser::parse;
-use memchr::memchr_iter;
+use super::parser::{parse, parse_format};
+use memchr::{memchr_iter, memchr3_iter};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -131,6 +131,9 @@ pub fn parse_key<'a>(text: &'a str, names: &Names) -> Result<Text<'a>, ExprError
     if !has_expression(text) {
         return Ok(Text::Literal(Cow::Borrowed(text)));
     }
+    if let Some(expr) = parse_mixed(text, names) {
+        return Ok(Text::Expression(expr));
+    }
     let mut mixed = Mixed::default();
     for piece in pieces(text) {
         let (outer, inner) = match piece? {
@@ -161,12 +164,39 @@ pub fn parse_key<'a>(text: &'a str, names: &Names) -> Result<Text<'a>, ExprError
                 _ => Text::Expression(expr),
             });
         }
-        mixed.expression(&expr);
+        mixed.expression(expr.source());
     }
     // The places in this expression are none of the text.
     parse(&mixed.finish(), names)
         .map(|expr| Text::Expression(expr.into_text()))
         .map_err(|error| ExprError { offset: Some(0), ..error })
+}
+
+/// The expression of a text that is not one expression and nothing else; none where something is wrong with it.
+fn parse_mixed(text: &str, names: &Names) -> Option<Expr> {
+    let mut mixed = Mixed::default();
+    let mut lengths = Vec::new();
+    for piece in pieces(text) {
+        match piece.ok()? {
+            Piece::Literal(literal) => mixed.literal(&text[literal]),
+            Piece::Expression { outer, inner } => {
+                if outer == (0..text.len()) || text[inner.clone()].starts_with(INSERT) {
+                    return None;
+                }
+                lengths.push(inner.len());
+                mixed.expression(&text[inner]);
+            }
+        }
+    }
+    let template = OPEN_FORMAT.len()..OPEN_FORMAT.len() + mixed.template.len();
+    let mut end = template.end + 1;
+    let places = lengths.iter().map(|length| {
+        let start = end + SEPARATOR.len();
+        end = start + length;
+        start..end
+    });
+    let places: Vec<Range<usize>> = places.collect();
+    parse_format(&mixed.finish(), template, &places, names)
 }
 
 /// Parses each expression of a text by itself, for its mistakes and for what it uses: its bytes in the text (without `${{`,
@@ -234,25 +264,29 @@ struct Mixed {
     count: usize,
 }
 
+const OPEN_FORMAT: &str = "format('";
+const SEPARATOR: &str = ", ";
+
 impl Mixed {
     fn literal(&mut self, text: &str) {
-        for c in text.chars() {
-            self.template.push(c);
-            if matches!(c, '\'' | '{' | '}') {
-                self.template.push(c);
-            }
+        let mut start = 0;
+        for at in memchr3_iter(b'\'', b'{', b'}', text.as_bytes()) {
+            self.template.push_str(&text[start..=at]);
+            // It is doubled: the next piece begins with it again.
+            start = at;
         }
+        self.template.push_str(&text[start..]);
     }
 
-    fn expression(&mut self, expr: &Expr) {
+    fn expression(&mut self, source: &str) {
         self.template.push_str(&format!("{{{}}}", self.count));
         self.count += 1;
-        self.arguments.push_str(", ");
-        self.arguments.push_str(expr.source());
+        self.arguments.push_str(SEPARATOR);
+        self.arguments.push_str(source);
     }
 
     fn finish(self) -> String {
-        format!("format('{}'{})", self.template, self.arguments)
+        [OPEN_FORMAT, &self.template, "'", &self.arguments, ")"].concat()
     }
 }
 

@@ -18,13 +18,13 @@ pub(crate) enum Condition {
 /// Reads a condition; what is refused is reported and read as `success()`.
 pub(crate) fn read(token: &Token, allowed: Allowed, rule: Condition, report: &mut Report<'_>) -> Expr {
     let text = match &token.kind {
-        TokenKind::Expression(expr) => expr.source().to_owned(),
-        TokenKind::String(text) => text.to_string(),
+        TokenKind::Expression(expr) => expr.source(),
+        TokenKind::String(text) => &**text,
         _ => return success(),
     };
     let names = names(allowed);
     let read = match rule {
-        Condition::Status => to_condition(&text, &names),
+        Condition::Status => to_condition(text, &names),
         Condition::Plain => parse(text.trim(), &names),
     };
     match read {
@@ -35,7 +35,7 @@ pub(crate) fn read(token: &Token, allowed: Allowed, rule: Condition, report: &mu
             expr
         }
         Err(failure) => {
-            let diagnostic = describe(report, token.span, &text, &failure);
+            let diagnostic = describe(report, token.span, text, &failure);
             report.push(diagnostic);
             success()
         }

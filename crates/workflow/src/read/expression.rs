@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use memchr::memchr2_iter;
-
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
-use crate::expr::text::{Text, has_expression, parse_each, parse_key};
+use crate::expr::text::{Text, has_expression, parse_key};
 use crate::expr::{Expr, ExprError, Function, Names, Node, NodeKind, Stage, StatusFunctions, format_mistake};
 use crate::schema::Allowed;
 use crate::source::Span;
@@ -32,15 +30,6 @@ pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
     })
 }
 
-/// What is wrong with the calls of `format` in a text that can be read.
-pub(crate) fn format_mistakes(text: &str, allowed: Allowed) -> Vec<String> {
-    if !contains_ignore_case(text, "format") {
-        return Vec::new();
-    }
-    let names = names(allowed);
-    parse_each(text, &names).filter_map(Result::ok).flat_map(|(_, expr)| mistakes_of_format(&expr)).collect()
-}
-
 /// What is wrong with the calls of `format` in an expression.
 pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
     let message = |node: Node<'_>| {
@@ -49,14 +38,6 @@ pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
         format_mistake(template, arguments.len())
     };
     expr.nodes().filter_map(message).collect()
-}
-
-/// Whether the word, letters of ASCII, is in the text in any case.
-fn contains_ignore_case(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    let Some(first) = word.first() else { return true };
-    memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text)
-        .any(|at| text.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
 }
 
 /// The names of a place.

@@ -1,6 +1,6 @@
 //! Ids of jobs and steps: which are valid, and those that GitHub generates for steps without one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Ids are shorter than this, generated ones at most this long.
 const MAX_LENGTH: usize = 100;
@@ -9,6 +9,8 @@ const MAX_LENGTH: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Identifiers {
     taken: HashSet<String>,
+    /// For each stem the number of its next generated id: those before are taken.
+    next: HashMap<String, usize>,
 }
 
 impl Identifiers {
@@ -43,14 +45,15 @@ impl Identifiers {
             .chain(stem.chars().map(|character| if allowed(character) { character } else { '_' }))
             .take(MAX_LENGTH)
             .collect();
-        let mut attempt = 1_usize;
+        let mut attempt = self.next.get(&stem).copied().unwrap_or(1);
         loop {
             let suffix = if attempt == 1 { String::new() } else { format!("_{attempt}") };
             let id = format!("{}{suffix}", &stem[..stem.len().min(MAX_LENGTH - suffix.len())]);
+            attempt += 1;
             if self.taken.insert(id.to_ascii_lowercase()) {
+                self.next.insert(stem, attempt);
                 return id;
             }
-            attempt += 1;
         }
     }
 }

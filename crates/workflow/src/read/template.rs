@@ -9,8 +9,9 @@ use super::keys::Keys;
 use super::report::{Report, quoted};
 use super::suggest::nearest;
 use crate::diagnostic::Edit;
-use crate::expr::Value;
 use crate::expr::text::has_expression;
+use crate::expr::{Expr, Value};
+use crate::expr::{Expr, Value};
 use crate::schema::{Allowed, Choices, DefinitionId, Kind, Mapping, Property, Schema};
 use crate::source::Span;
 use crate::template::{Entry, Key, Token, TokenKind};
@@ -148,8 +149,8 @@ impl TemplateReader<'_, '_> {
         }
         match expression::scan(&text, allowed) {
             Ok(scalar) => {
-                if self.report.is_for_author() {
-                    self.check_formats(&text, span, allowed);
+                if let Scalar::Expression(expr) = &scalar {
+                    self.check_formats(expr, span);
                 }
                 Some(scalar)
             }
@@ -161,9 +162,11 @@ impl TemplateReader<'_, '_> {
     }
 
     /// Calls of `format` whose template does not fit its arguments have no value.
-    fn check_formats(&mut self, text: &str, span: Span, allowed: Allowed) {
-        for message in expression::format_mistakes(text, allowed) {
-            self.report.error(span, "format", message);
+    fn check_formats(&mut self, expr: &Expr, span: Span) {
+        if self.report.is_for_author() {
+            for message in expression::mistakes_of_format(expr) {
+                self.report.error(span, "format", message);
+            }
         }
     }
 

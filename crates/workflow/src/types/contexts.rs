@@ -276,7 +276,8 @@ impl<'t> Scope<'t> {
         if names.clone().any(|name| name.is_none()) {
             return github::job(Type::Any);
         }
-        let types = names.flatten().zip(entries).map(|(name, entry)| (name, github::service(&entry.value)));
+        let types =
+            names.flatten().zip(entries.iter()).map(|(name, entry)| (name, github::service(&entry.value)));
         github::job(Type::strict(types))
     }
 

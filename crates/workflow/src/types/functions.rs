@@ -116,11 +116,12 @@ fn format(checker: &mut Checker<'_, '_>, mut arguments: Children<'_>) {
 
 /// The numbers of the arguments that a template uses; none if it is no template.
 fn template_arguments(template: &str, count: usize) -> Option<Vec<usize>> {
-    let argument = |piece: &Piece<'_>| match piece {
-        Piece::Argument(place, _) => Some(*place),
-        Piece::Text(_) => None,
+    let argument = |piece| match piece {
+        Ok(Piece::Argument(place, _)) => Some(Some(place)),
+        Ok(Piece::Text(_)) => None,
+        Err(_) => Some(None),
     };
-    Some(pieces(template, count).ok()?.iter().filter_map(argument).collect())
+    pieces(template, count).filter_map(argument).collect()
 }
 
 fn from_json(checker: &mut Checker<'_, '_>, mut arguments: Children<'_>) -> Type {

@@ -220,7 +220,7 @@ impl Walk<'_> {
     ) {
         let Some(token) = mapping else { return };
         let TokenKind::Mapping(entries) = &token.kind else { return self.token(Some(token), wanted, scope) };
-        for part in entries {
+        for part in entries.iter() {
             self.key(part, scope);
             entry(self, part.name(), &part.value);
         }
@@ -243,7 +243,7 @@ impl Walk<'_> {
                 items.iter().for_each(|item| self.token(Some(item), wanted, scope));
             }
             TokenKind::Mapping(entries) => {
-                for entry in entries {
+                for entry in entries.iter() {
                     self.key(entry, scope);
                     self.token(Some(&entry.value), wanted, scope);
                 }

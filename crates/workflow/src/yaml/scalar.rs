@@ -17,6 +17,13 @@ pub(super) enum ScalarError {
 
 /// The value of a plain scalar without a tag.
 pub(super) fn plain(text: &str) -> Result<NodeKind, ScalarError> {
+    // Nothing but text begins with another character.
+    if !matches!(
+        text.as_bytes().first(),
+        None | Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F')
+    ) {
+        return Ok(NodeKind::String(Arc::from(text)));
+    }
     if let Some(value) = null(text).or_else(|| boolean(text)) {
         return Ok(value);
     }

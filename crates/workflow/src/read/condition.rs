@@ -1,6 +1,6 @@
 //! The values of `if`.
 
-use super::expression::{describe, mistakes_of_format, names};
+use super::expression::{describe, mistakes_of_format};
 use super::report::Report;
 use crate::expr::{Expr, Function, Names, Node, NodeKind, StatusFunctions, parse, to_condition};
 use crate::schema::Allowed;
@@ -22,7 +22,7 @@ pub(crate) fn read(token: &Token, allowed: Allowed, rule: Condition, report: &mu
         TokenKind::String(text) => &**text,
         _ => return success(),
     };
-    let names = names(allowed);
+    let names = allowed.names();
     let read = match rule {
         Condition::Status => to_condition(text, &names),
         Condition::Plain => parse(text.trim(), &names),

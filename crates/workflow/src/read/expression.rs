@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
 use crate::expr::text::{Text, has_expression, parse_key};
-use crate::expr::{Expr, ExprError, Function, Names, Node, NodeKind, Stage, StatusFunctions, format_mistake};
+use crate::expr::{Expr, ExprError, Function, Node, NodeKind, Stage, format_mistake};
 use crate::schema::Allowed;
 use crate::source::Span;
 use crate::types::place::range_in_scalar;
@@ -23,7 +23,7 @@ pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
     if !has_expression(text) {
         return Ok(Scalar::Literal(Arc::from(text)));
     }
-    Ok(match parse_key(text, &names(allowed))? {
+    Ok(match parse_key(text, &allowed.names())? {
         Text::Literal(literal) => Scalar::Literal(Arc::from(literal)),
         Text::Expression(expr) => Scalar::Expression(expr),
         Text::Insert => Scalar::Insert,
@@ -38,19 +38,6 @@ pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
         format_mistake(template, arguments.len())
     };
     expr.nodes().filter_map(message).collect()
-}
-
-/// The names of a place.
-pub(crate) fn names(allowed: Allowed) -> Names {
-    let status = if allowed.has(Allowed::SUCCESS_OF) {
-        StatusFunctions::Job
-    } else if allowed.has(Allowed::SUCCESS) {
-        StatusFunctions::Step
-    } else {
-        StatusFunctions::None
-    };
-    let names = Names::chosen(&Allowed::CONTEXTS, allowed.contexts()).with_status(status);
-    if allowed.has(Allowed::HASH_FILES) { names.with_hash_files() } else { names }
 }
 
 /// A mistake in an expression of the scalar at `span` whose value is `text`. The place of the diagnostic is the

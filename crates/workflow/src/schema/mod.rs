@@ -9,6 +9,8 @@ pub(crate) mod workflow;
 
 pub use place::{KnownKey, KnownValue, Place, Shape};
 
+use crate::expr::{Names, StatusFunctions};
+
 /// The index of a definition in its schema.
 pub(crate) type DefinitionId = u16;
 
@@ -218,7 +220,7 @@ impl Allowed {
     pub(crate) const HASH_FILES: Self = Self(1 << 18);
 
     /// The contexts, each at the place of its bit.
-    pub(crate) const CONTEXTS: [&'static str; 12] = [
+    const CONTEXTS: [&'static str; 12] = [
         "github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner",
         "env", "jobs",
     ];
@@ -246,9 +248,24 @@ impl Allowed {
         self.0 == 0
     }
 
-    /// The contexts as bits of [`Self::CONTEXTS`].
-    pub(crate) const fn contexts(self) -> u32 {
-        self.0 & ((1 << Self::CONTEXTS.len()) - 1)
+    /// The names of the contexts.
+    pub(crate) fn contexts(self) -> impl Iterator<Item = &'static str> {
+        let has = move |(place, _): &(usize, &str)| self.0 & (1 << place) != 0;
+        Self::CONTEXTS.into_iter().enumerate().filter(has).map(|(_, name)| name)
+    }
+
+    /// The names that expressions may use.
+    pub(crate) fn names(self) -> Names {
+        let status = if self.has(Self::SUCCESS_OF) {
+            StatusFunctions::Job
+        } else if self.has(Self::SUCCESS) {
+            StatusFunctions::Step
+        } else {
+            StatusFunctions::None
+        };
+        let contexts = self.0 & ((1 << Self::CONTEXTS.len()) - 1);
+        let names = Names::chosen(&Self::CONTEXTS, contexts).with_status(status);
+        if self.has(Self::HASH_FILES) { names.with_hash_files() } else { names }
     }
 }
 

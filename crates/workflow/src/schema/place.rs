@@ -4,7 +4,7 @@
 //! any of them has, until the keys that are there already rule some out ([`Place::beside`]).
 
 use super::{Allowed, Definition, DefinitionId, Kind, Mapping, Schema, action, workflow};
-use crate::expr::{Function, Names, StatusFunctions};
+use crate::expr::{Function, Names};
 
 /// Keys that exist only with a feature that GitHub does not offer to everybody.
 const HIDDEN_KEYS: [&str; 4] = ["background", "wait", "wait-all", "cancel"];
@@ -239,15 +239,7 @@ impl Place {
     /// The names that expressions may use.
     #[must_use]
     pub fn names(&self) -> Names {
-        let status = if self.allowed.has(Allowed::SUCCESS_OF) {
-            StatusFunctions::Job
-        } else if self.allowed.has(Allowed::SUCCESS) {
-            StatusFunctions::Step
-        } else {
-            StatusFunctions::None
-        };
-        let names = Names::of_names(self.allowed.contexts()).with_status(status);
-        if self.allowed.has(Allowed::HASH_FILES) { names.with_hash_files() } else { names }
+        self.allowed.names()
     }
 }
 

@@ -11,7 +11,6 @@ use super::suggest::nearest;
 use crate::diagnostic::Edit;
 use crate::expr::text::has_expression;
 use crate::expr::{Expr, Value};
-use crate::expr::{Expr, Value};
 use crate::schema::{Allowed, Choices, DefinitionId, Kind, Mapping, Property, Schema};
 use crate::source::Span;
 use crate::template::{Entry, Key, Token, TokenKind};

@@ -41,11 +41,12 @@ impl Check for MatrixDuplicate {
 pub(super) fn is_same(left: &Token, right: &Token) -> bool {
     match (&left.kind, &right.kind) {
         (TokenKind::Sequence(left), TokenKind::Sequence(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_same(left, right))
+            left.len() == right.len()
+                && left.iter().zip(right.iter()).all(|(left, right)| is_same(left, right))
         }
         (TokenKind::Mapping(left), TokenKind::Mapping(right)) => {
             left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| is_same_entry(left, right))
+                && left.iter().zip(right.iter()).all(|(left, right)| is_same_entry(left, right))
         }
         (TokenKind::Expression(_), _) | (_, TokenKind::Expression(_)) => false,
         (left, right) => left == right,

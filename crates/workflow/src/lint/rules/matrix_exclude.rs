@@ -52,7 +52,7 @@ fn may_fit(filter: &Token, value: &Token) -> bool {
         (TokenKind::Expression(_), _) | (_, TokenKind::Expression(_)) => true,
         (TokenKind::Sequence(filters), TokenKind::Sequence(values)) => {
             filters.len() == values.len()
-                && filters.iter().zip(values).all(|(filter, value)| may_fit(filter, value))
+                && filters.iter().zip(values.iter()).all(|(filter, value)| may_fit(filter, value))
         }
         (TokenKind::Mapping(filters), TokenKind::Mapping(_)) => filters.iter().all(|filter| {
             filter

@@ -255,6 +255,11 @@ impl ScheduleEntry {
         Cron::parse(&self.cron.value).ok()?.next(after, &self.zone()?)
     }
 
+    /// The times after `after` at which the entry fires, the next one first.
+    pub fn times(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+        std::iter::successors(self.next(after), |last| self.next(*last))
+    }
+
     /// Whether the entry fires within the minute of `time`.
     #[must_use]
     pub fn fires_at(&self, time: Timestamp) -> bool {
@@ -381,31 +386,36 @@ mod tests {
     }
 
     proptest! {
-        /// Agrees with a walk through the minutes of two days.
+        /// Agrees with a walk through the minutes of two days. By clocks that are put forward and back this is so for
+        /// every hour only.
         #[test]
         fn the_next_time_is_the_first_that_matches(
             minute in field(0, 59), hour in field(0, 23), day in field(1, 31), weekday in field(0, 6),
-            start in 1_700_000_000_i64..1_900_000_000,
+            start in prop::strategy::Union::new([1_700_000_000_i64..1_900_000_000, 1_774_640_000..1_774_740_000]),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns"]),
         ) {
             let text = format!("{} {} {} * {}", minute.0, hour.0, day.0, weekday.0);
             let cron = Cron::parse(&text).expect("the expression is good");
+            let zone = time_zone(if hour.0 == "*" { zone } else { "UTC" }).expect("the zone exists");
             let either = day.0 != "*" && weekday.0 != "*";
             let matches = |time: &Timestamp| {
-                let local = time.to_zoned(TimeZone::UTC);
-                let has = |numbers: &[u32], number: i8| numbers.iter().any(|one| i64::from(*one) == i64::from(number));
+                let local = time.to_zoned(zone.clone());
+                let has = |numbers: &[u32], number: i8| {
+                    numbers.iter().any(|one| i64::from(*one) == i64::from(number))
+                };
                 let of_month = has(&day.1, local.day());
                 let of_week = has(&weekday.1, local.weekday().to_sunday_zero_offset());
                 has(&minute.1, local.minute()) && has(&hour.1, local.hour())
                     && if either { of_month || of_week } else { of_month && of_week }
             };
             let start = Timestamp::from_second(start / 60 * 60).expect("the time is good");
-            let minutes = (1..=2 * 24 * 60).map(|count: i64| start + count.minutes());
-            let expected = minutes.clone().find(matches);
-            let found = cron.next(start, &TimeZone::UTC).filter(|found| *found <= start + (2 * 24).hours());
+            let mut minutes = (1..=2 * 24 * 60).map(|count: i64| start + count.minutes());
+            let expected = minutes.find(matches);
+            let found = cron.next(start, &zone).filter(|found| *found <= start + (2 * 24).hours());
             prop_assert_eq!(found, expected, "{}", text);
             if let Some(time) = expected {
-                prop_assert_eq!(cron.fires_at(time + 59.seconds(), &TimeZone::UTC), true);
-                prop_assert_eq!(cron.fires_at(time - 1.second(), &TimeZone::UTC), matches(&(time - 1.minute())));
+                prop_assert_eq!(cron.fires_at(time + 59.seconds(), &zone), true);
+                prop_assert_eq!(cron.fires_at(time - 1.second(), &zone), matches(&(time - 1.minute())));
             }
         }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 use workflow::model::{ScheduleEntry, Workflow};
 use workflow::plan::PlannedWorkflow;
@@ -23,6 +24,9 @@ pub(crate) struct ListArgs {
     /// The time after which schedules are shown to fire next, such as 2026-11-24T05:30:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     after: Option<Timestamp>,
+    /// How many of the next times of each schedule are shown
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=100))]
+    next: u16,
     /// How the list is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: AnswerFormat,
@@ -36,7 +40,7 @@ struct Listed {
 }
 
 pub(crate) fn run(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
-    let after = args.after.unwrap_or_else(Timestamp::now);
+    let times = Times { after: args.after.unwrap_or_else(Timestamp::now), count: usize::from(args.next) };
     let root = args.root.as_deref().unwrap_or(Path::new("."));
     let listed: Vec<Listed> = files::workflows_of(root)?
         .into_iter()
@@ -48,14 +52,14 @@ pub(crate) fn run(args: &ListArgs, config: &Config) -> Result<Exit, Failure> {
         .collect();
     match args.format {
         AnswerFormat::Json => {
-            let workflows: Vec<_> = listed.iter().map(|one| to_json(one, after)).collect();
+            let workflows: Vec<_> = listed.iter().map(|one| to_json(one, times)).collect();
             output::json_to_stdout(&json!({ "workflows": workflows }))?;
         }
         AnswerFormat::Text if listed.is_empty() => {
             output::to_stderr(&format!("no workflows in `{}`", root.join(".github/workflows").display()));
         }
         AnswerFormat::Text => {
-            let text: String = listed.iter().map(|one| to_text(one, after, config)).collect();
+            let text: String = listed.iter().map(|one| to_text(one, times, config)).collect();
             output::to_stdout(&text)?;
         }
     }
@@ -71,18 +75,33 @@ fn schedules(workflow: &Workflow) -> impl Iterator<Item = &ScheduleEntry> {
     workflow.on.events.values().flat_map(|trigger| &trigger.schedule)
 }
 
-/// When the entry fires next, by the clocks of its time zone.
-fn next(entry: &ScheduleEntry, after: Timestamp) -> String {
-    let zone = entry.timezone.as_ref().map_or("UTC", |zone| &zone.value);
-    let next = entry.zone().zip(entry.next(after));
-    let next = next.map_or_else(
-        || "never".to_owned(),
-        |(clocks, next)| format!("{} {zone}", next.to_zoned(clocks).strftime("%Y-%m-%d %H:%M")),
-    );
-    format!("{next} ({})", entry.cron.value)
+/// Which of the times of schedules are shown.
+#[derive(Clone, Copy)]
+struct Times {
+    after: Timestamp,
+    count: usize,
 }
 
-fn to_json(listed: &Listed, after: Timestamp) -> serde_json::Value {
+impl Times {
+    fn of(self, entry: &ScheduleEntry) -> Vec<Timestamp> {
+        entry.times(self.after).take(self.count).collect()
+    }
+
+    /// When the entry fires next, by the clocks of its time zone: a line each.
+    fn lines(self, entry: &ScheduleEntry) -> Vec<String> {
+        let zone = entry.timezone.as_ref().map_or("UTC", |zone| &zone.value);
+        let cron = &entry.cron.value;
+        let clocks = entry.zone().unwrap_or(TimeZone::UTC);
+        let times = self.of(entry);
+        if times.is_empty() {
+            return vec![format!("never ({cron})")];
+        }
+        let shown = |time: &Timestamp| time.to_zoned(clocks.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        times.iter().map(|time| format!("{} {zone} ({cron})", shown(time))).collect()
+    }
+}
+
+fn to_json(listed: &Listed, times: Times) -> serde_json::Value {
     let workflow = listed.workflow.as_ref();
     let jobs = workflow.into_iter().flat_map(|workflow| &workflow.jobs).map(|job| {
         let needs: Vec<&str> = job.needs.iter().map(|need| need.value.as_str()).collect();
@@ -92,7 +111,7 @@ fn to_json(listed: &Listed, after: Timestamp) -> serde_json::Value {
         json!({
             "cron": entry.cron.value,
             "timezone": entry.timezone.as_ref().map(|zone| &zone.value),
-            "next": entry.next(after).map(|next| next.to_string()),
+            "next": times.of(entry).iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
     json!({
@@ -105,7 +124,7 @@ fn to_json(listed: &Listed, after: Timestamp) -> serde_json::Value {
     })
 }
 
-fn to_text(listed: &Listed, after: Timestamp, config: &Config) -> String {
+fn to_text(listed: &Listed, times: Times, config: &Config) -> String {
     let mut text = config.stdout.bold(&listed.file);
     if let Some(workflow) = &listed.workflow {
         if let Some(name) = &workflow.name {
@@ -113,7 +132,9 @@ fn to_text(listed: &Listed, after: Timestamp, config: &Config) -> String {
         }
         text.push_str(&format!("\n  on    {}\n", events(workflow).join(", ")));
         for entry in schedules(workflow) {
-            text.push_str(&format!("  next  {}\n", shown(&next(entry, after), false)));
+            for line in times.lines(entry) {
+                text.push_str(&format!("  next  {}\n", shown(&line, false)));
+            }
         }
         let jobs: Vec<&str> = workflow.jobs.iter().map(|job| job.id.value.as_str()).collect();
         text.push_str(&format!("  jobs  {}\n", jobs.join(", ")));

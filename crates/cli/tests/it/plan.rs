@@ -99,8 +99,10 @@ fn lists_tell_the_next_time() {
     assert_eq!(lines, expected, "{}", answer.stdout);
     let json = json(&place.call(&[&arguments[..], &["--format", "json"]].concat()));
     let schedules = &json["workflows"][0]["schedules"];
-    assert_eq!(schedules[0]["next"], "2026-11-25T01:30:00Z");
-    assert_eq!((&schedules[1]["next"], &schedules[1]["timezone"]), (&Value::Null, &Value::Null));
+    assert_eq!(schedules[0]["next"], serde_json::json!(["2026-11-25T01:30:00Z"]));
+    assert_eq!((&schedules[1]["next"], &schedules[1]["timezone"]), (&serde_json::json!([]), &Value::Null));
+    let two = place.call(&[&arguments[..], &["--next", "2"]].concat());
+    assert!(two.stdout.contains("  next  2026-11-26 02:30 Europe/Berlin (30 2 * * *)\n"), "{}", two.stdout);
 }
 
 #[test]

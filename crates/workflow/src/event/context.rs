@@ -88,7 +88,7 @@ fn secret_source(event: &Event) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::github_context;
-    use crate::event::{Event, Facts};
+    use crate::event::{Event, Facts, catalog};
     use crate::expr::Value;
 
     fn check(name: &str, payload: &str, expected: &[(&str, &str)]) {
@@ -108,6 +108,40 @@ mod tests {
             [("ref_name", "7/merge"), ("ref_type", "branch"), ("head_ref", "topic"), ("base_ref", "main")];
         check("pull_request", request, &expected);
         check("schedule", "{}", &[("ref", "refs/heads/main"), ("sha", ""), ("head_ref", "")]);
+    }
+
+    #[test]
+    fn every_event_has_all_that_does_not_come_of_a_runner() {
+        let keys = [
+            "actor",
+            "actor_id",
+            "api_url",
+            "base_ref",
+            "event",
+            "event_name",
+            "graphql_url",
+            "head_ref",
+            "ref",
+            "ref_name",
+            "ref_protected",
+            "ref_type",
+            "repository",
+            "repository_id",
+            "repository_owner",
+            "repository_owner_id",
+            "repositoryUrl",
+            "retention_days",
+            "secret_source",
+            "server_url",
+            "sha",
+            "triggering_actor",
+        ];
+        for event in catalog::all() {
+            let github = github_context(&Event::new(event.name, &Value::Null, &Facts::default()));
+            let github = github.as_object().expect("it is an object");
+            let missing = keys.iter().find(|key| !github.contains_key(key));
+            assert_eq!((missing, github.len()), (None, keys.len()), "{}", event.name);
+        }
     }
 
     #[test]

@@ -76,12 +76,26 @@ pub fn plan(request: Request<'_>, options: &ReadOptions<'_>) -> Result<Plan, Vec
         payload.insert("inputs", texts);
         event.payload = payload.into();
     }
+    fill_schedule(&workflow, &mut event);
     let github = run_context(&workflow, &event, &run);
     let root = builder.planned(file, workflow, None, &mut Vec::new());
     if !builder.diagnostics.is_empty() {
         return Err(builder.diagnostics);
     }
     Ok(Plan { root, event, github, inputs: inputs.values.into(), vars, env, selection })
+}
+
+/// A schedule's payload names the expression that fired; where it does not, and there is one only, it was that one.
+fn fill_schedule(workflow: &Workflow, event: &mut Event) {
+    let trigger = workflow.on.events.get("schedule").filter(|_| event.name == "schedule");
+    if let Some([entry]) = trigger.map(|trigger| trigger.schedule.as_slice())
+        && let Some(payload) = event.payload.as_object()
+        && !payload.contains_key("schedule")
+    {
+        let mut payload = payload.clone();
+        payload.insert("schedule", entry.cron.value.as_str());
+        event.payload = payload.into();
+    }
 }
 
 #[derive(Default)]

@@ -161,3 +161,84 @@ fn cut(text: &str) -> String {
         None => text.chars().map(plain).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::{
+        BoxedStrategy, Just, Strategy as _, prop, prop_assert, prop_assert_eq, proptest,
+    };
+
+    use super::{Group, JobOutline, Outline, Part, Sheet, draw};
+    use crate::plan::{to_dot, to_mermaid};
+
+    fn leg(id: &str, needs: &[usize], jobs: Vec<JobOutline>) -> JobOutline {
+        JobOutline {
+            id: id.to_owned(),
+            name: format!("{id} \"x\""),
+            needs: needs.iter().map(|need| format!("j{need}")).collect(),
+            matrix: None,
+            dynamic: false,
+            runs_on: Vec::new(),
+            uses: None,
+            stage: 0,
+            skipped: None,
+            jobs,
+        }
+    }
+
+    /// Jobs of one to three legs that need earlier ones, and may call workflows of the same kind.
+    fn outlines(depth: usize) -> BoxedStrategy<Vec<JobOutline>> {
+        let called = if depth == 0 { Just(Vec::new()).boxed() } else { outlines(depth - 1) };
+        let one = (1_usize..=3, prop::collection::vec(0_usize..4, 0..3), called);
+        let jobs = prop::collection::vec(one, 0..4).prop_map(|jobs| {
+            let legs = |(number, (count, needs, called)): (usize, (usize, Vec<usize>, Vec<JobOutline>))| {
+                let needs: Vec<usize> = needs.into_iter().filter(|need| *need < number).collect();
+                std::iter::repeat_n(leg(&format!("j{number}"), &needs, called), count)
+            };
+            jobs.into_iter().enumerate().flat_map(legs).collect()
+        });
+        jobs.boxed()
+    }
+
+    /// Adds the numbers of the nodes and groups in it.
+    fn count(group: &Group, nodes: &mut Vec<usize>, groups: &mut Vec<usize>) {
+        groups.push(group.number);
+        for part in &group.parts {
+            match part {
+                Part::Node(node) => nodes.push(node.number),
+                Part::Group(inner) => count(inner, nodes, groups),
+            }
+        }
+    }
+
+    /// Whether the edges of a group lead between its own parts.
+    fn is_closed(group: &Group) -> bool {
+        let ends: Vec<_> = group.parts.iter().map(Part::end).collect();
+        let inner = group.parts.iter().all(|part| match part {
+            Part::Node(_) => true,
+            Part::Group(inner) => is_closed(inner),
+        });
+        inner && group.edges.iter().all(|edge| ends.contains(&edge.from) && ends.contains(&edge.to))
+    }
+
+    proptest! {
+        #[test]
+        fn drawings_hold_together(jobs in outlines(2)) {
+            let outline = Outline { jobs, is_cut: false };
+            let sheets = [Sheet { title: "a", content: Ok(&outline) }, Sheet { title: "b", content: Err("no") }];
+            let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+            for group in draw(&sheets) {
+                prop_assert!(is_closed(&group));
+                count(&group, &mut nodes, &mut groups);
+            }
+            prop_assert_eq!(nodes.iter().collect::<HashSet<_>>().len(), nodes.len());
+            prop_assert_eq!(groups.iter().collect::<HashSet<_>>().len(), groups.len());
+            let (dot, mermaid) = (to_dot(&sheets), to_mermaid(&sheets));
+            prop_assert_eq!(dot.matches("subgraph cluster_").count(), groups.len());
+            prop_assert_eq!(dot.matches('{').count(), dot.matches('}').count());
+            prop_assert_eq!(mermaid.lines().filter(|line| line.trim() == "end").count(), groups.len());
+        }
+    }
+}

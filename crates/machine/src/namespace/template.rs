@@ -225,7 +225,7 @@ impl Keeper {
                 return Ok(MachineProcess::forked(pidfd));
             }
             Ok(Some((Answer::Failed { message }, _))) => {
-                return Err(BootError::NoAgent { reason: format!("it cannot fork: {message}") });
+                return Err(no_agent(format!("the sandbox's first process cannot fork it: {message}")));
             }
             Ok(Some(_)) => "its answer cannot be understood".to_owned(),
             Ok(None) => "the sandbox ended".to_owned(),
@@ -233,9 +233,13 @@ impl Keeper {
             Err(error) => error.to_string(),
         };
         self.is_lost.store(true, Ordering::Relaxed);
-        let remedy = crate::probe::remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        Err(BootError::NoAgent { reason: with_log(reason, Some(&running.log)) + &remedy })
+        Err(no_agent(with_log(reason, Some(&running.log))))
     }
+}
+
+fn no_agent(reason: String) -> BootError {
+    let remedy = crate::probe::remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    BootError::NoAgent { reason: reason + &remedy }
 }
 
 /// Starts bubblewrap with one end of a socket pair as the template's descriptor 0, and gives the first order.

@@ -69,9 +69,10 @@ impl<'a> Findings<'a> {
         Diagnostic::new(rule.code, rule.severity, self.file, Some(span), message)
     }
 
-    /// Adds a finding.
+    /// Adds a finding, once: what an alias stands for is looked at for each alias.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+        let is_known = |known: &Diagnostic| known.primary == diagnostic.primary && *known == diagnostic;
+        if self.diagnostics.len() < MAX_DIAGNOSTICS && !self.diagnostics.iter().any(is_known) {
             self.diagnostics.push(diagnostic);
         }
     }

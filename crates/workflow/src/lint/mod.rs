@@ -24,6 +24,7 @@ mod nodes;
 mod outputs;
 mod quoting;
 mod raw;
+mod reach;
 mod rules;
 mod runner_labels;
 mod script;

@@ -291,6 +291,9 @@ fn is_name(name: &str) -> bool {
 
 /// The name of a variable for a context: `ISSUE_TITLE` for `github.event.issue.title`.
 fn name_of(source: &str) -> String {
+    if source.eq_ignore_ascii_case("github.token") {
+        return "JOB_TOKEN".into();
+    }
     let path = source.strip_prefix("github.").unwrap_or(source);
     let path = path.strip_prefix("event.").unwrap_or(path);
     let path = path.strip_prefix("pull_request.").unwrap_or(path);

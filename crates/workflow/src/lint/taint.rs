@@ -9,7 +9,7 @@ use std::cell::Cell;
 use indexmap::IndexMap;
 
 use super::script::{self, Write};
-use super::unit::{StepOwner, StepUnit};
+use super::unit::{JobUnit, StepOwner, StepUnit};
 use super::untrusted::{self, Origin, Untrusted};
 use super::uses::Remote;
 use super::{nodes, outputs, raw};
@@ -76,6 +76,8 @@ pub(crate) struct Scope<'a> {
     step: Option<&'a Step>,
     budget: &'a Budget,
     hops: usize,
+    /// Whether inputs count: those of a called workflow do where it is read for itself.
+    inputs_count: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -86,7 +88,43 @@ impl<'a> Scope<'a> {
             StepOwner::Action(action) => (None, Some(action.action), None),
         };
         let (steps, step) = (unit.earlier(), Some(unit.step()));
-        Self { file: Some(file), workflow, action, job, steps, step, budget, hops: 0 }
+        let file = Some(file);
+        Self { file, workflow, action, job, steps, step, budget, hops: 0, inputs_count: true }
+    }
+
+    /// What the keys of a job see.
+    pub(crate) fn of_job(unit: JobUnit<'a>, file: &'a SourceFile, budget: &'a Budget) -> Self {
+        let (workflow, job) = (Some(unit.workflow.workflow), Some(unit.job));
+        let (file, steps) = (Some(file), [].as_slice());
+        Self { file, workflow, action: None, job, steps, step: None, budget, hops: 0, inputs_count: true }
+    }
+
+    /// What the keys of a step in a called workflow see, whose text is not at hand.
+    pub(crate) fn of_called(
+        workflow: &'a Workflow,
+        job: &'a Job,
+        steps: &'a [Step],
+        step: &'a Step,
+        budget: &'a Budget,
+    ) -> Self {
+        let (workflow, job, step) = (Some(workflow), Some(job), Some(step));
+        Self { file: None, workflow, action: None, job, steps, step, budget, hops: 0, inputs_count: true }
+    }
+
+    /// What the keys of a step in an action see, whose text is not at hand.
+    pub(crate) fn of_used(action: &'a Action, steps: &'a [Step], step: &'a Step, budget: &'a Budget) -> Self {
+        let (action, step) = (Some(action), Some(step));
+        Self {
+            file: None,
+            workflow: None,
+            action,
+            job: None,
+            steps,
+            step,
+            budget,
+            hops: 0,
+            inputs_count: true,
+        }
     }
 
     /// The values of others in what the expression gives.
@@ -225,8 +263,10 @@ impl<'a> Scope<'a> {
     }
 
     fn input(self, context: &str, name: &str, found: &mut Vec<Taint>) {
-        // What a called workflow does with its inputs is found in its own file.
-        let Some(origin) = self.file.and_then(|_| self.origin_of_input(name)) else { return };
+        if !self.inputs_count {
+            return;
+        }
+        let Some(origin) = self.origin_of_input(name) else { return };
         let value = Untrusted { origin, multiline: true };
         add(found, Taint { source: format!("{context}.{name}"), value, way: Vec::new() });
     }

@@ -156,6 +156,10 @@ fn publishes(step: &Step, file: &SourceFile) -> Option<Span> {
                     .and_then(|with| with.entry("push"))
                     .is_some_and(|push| is_literally_true(&push.value))
             };
+            let is_tried = with.as_ref().and_then(|with| with.entry("args")?.value.as_str());
+            if is_tried.is_some_and(|args| args.contains("--snapshot") || args.contains("--skip=publish")) {
+                return None;
+            }
             let is_image = remote.is("docker/build-push-action") && pushes();
             (is_image || PUBLISHERS.iter().any(|action| remote.is(action))).then_some(uses.span)
         }

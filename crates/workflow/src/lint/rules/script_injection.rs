@@ -4,8 +4,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::lint::move_to_env::{self, Move};
 use crate::lint::taint::{Scope, Taint};
 use crate::lint::untrusted::Origin;
-use crate::lint::{Check, Findings, StepUnit, code_inputs, raw};
-use crate::model::StepKind;
+use crate::lint::{ActionResolution, Check, Findings, JobUnit, StepUnit, raw, reach};
+use crate::model::{JobKind, StepKind};
 use crate::rule::{Group, Rule};
 use crate::source::Span;
 use crate::template::{Token, TokenKind};
@@ -23,24 +23,71 @@ pub(super) static RULE: Rule = Rule {
 struct ScriptInjection;
 
 impl Check for ScriptInjection {
+    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+        let JobKind::Call(call) = &unit.job.kind else { return };
+        let (Some(with), Some(workflow)) = (&call.with, &call.workflow) else { return };
+        let scope = Scope::of_job(unit, findings.file(), findings.budget());
+        let reaches = |input: &str| reach::in_workflow(workflow, input, findings.budget());
+        let found = passed_on(with, &call.uses.value, scope, findings, reaches);
+        found.into_iter().for_each(|finding| findings.push(finding));
+    }
+
     fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        match &unit.step().kind {
-            StepKind::Run { run, shell, .. } => {
-                check(unit, run, "script", findings);
-                if let Some(shell) = shell {
-                    check(unit, shell, "command that runs the script", findings);
-                }
+        let step = unit.step();
+        reach::code(step).for_each(|script| check(unit, script, "script", findings));
+        match &step.kind {
+            StepKind::Run { shell: Some(shell), .. } => {
+                check(unit, shell, "command that runs the script", findings);
             }
-            StepKind::Uses { uses, with: Some(with) } if with.has_expression() => {
-                for input in code_inputs::of(&uses.value) {
-                    if let Some(entry) = with.entry(input) {
-                        check(unit, &entry.value, "script", findings);
-                    }
-                }
+            StepKind::Uses { uses, with: Some(with) } if uses.value.starts_with("./") => {
+                let scope = Scope::of_step(unit, findings.file(), findings.budget());
+                let reaches = |input: &str| match findings.settings().actions.resolve(&uses.value) {
+                    ActionResolution::Found(action) => reach::in_action(&action, input, findings.budget()),
+                    _ => false,
+                };
+                let found = passed_on(with, &uses.value, scope, findings, reaches);
+                found.into_iter().for_each(|finding| findings.push(finding));
             }
             _ => {}
         }
     }
+}
+
+/// Findings for inputs by which a value of strangers reaches a script in what is called.
+fn passed_on(
+    with: &Token,
+    called: &str,
+    scope: Scope<'_>,
+    findings: &Findings<'_>,
+    reaches: impl Fn(&str) -> bool,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for entry in with.entries() {
+        let (TokenKind::Expression(expression), Some(input)) = (&entry.value.kind, entry.name()) else {
+            continue;
+        };
+        let taints = scope.trace(expression).into_iter();
+        let mut strangers = taints.filter(|taint| taint.value.origin == Origin::Strangers).peekable();
+        if strangers.peek().is_none() || !reaches(input) {
+            continue;
+        }
+        for taint in strangers {
+            let message = format!(
+                "`{}`, which anyone can choose, becomes part of a script in `{called}`, by its input `{input}`",
+                taint.source
+            );
+            let reached = Reached { taint, places: Vec::new() };
+            let finding = label(findings.describe(entry.value.span, message), &reached);
+            found.push(
+                finding
+                    .with_label(entry.value.span, format!("passes into `inputs.{input}` of `{called}` here"))
+                    .with_help(
+                        "hand the input to the script there in `env`, and expand the variable in quotes",
+                    ),
+            );
+        }
+    }
+    found
 }
 
 /// A value of others with the places in the script that it reaches.

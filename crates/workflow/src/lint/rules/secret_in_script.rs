@@ -59,10 +59,10 @@ impl Check for SecretInScript {
 
 /// The first secret that an expression names.
 fn secret(expression: &Expr) -> Option<String> {
-    expression.contexts().find_map(|reference| match reference.path.first() {
-        Some(Segment::Name(name)) if reference.context.eq_ignore_ascii_case("secrets") => {
-            Some(format!("secrets.{name}"))
-        }
-        _ => None,
+    expression.contexts().find_map(|reference| {
+        let Some(Segment::Name(name)) = reference.path.first() else { return None };
+        let is = |context: &str| reference.context.eq_ignore_ascii_case(context);
+        let is_secret = is("secrets") || is("github") && name.eq_ignore_ascii_case("token");
+        is_secret.then(|| format!("{}.{name}", reference.context))
     })
 }

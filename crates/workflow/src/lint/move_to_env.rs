@@ -6,6 +6,7 @@
 
 use super::quoting::{Quoting, Shell, quoting};
 use super::unit::{StepOwner, StepUnit};
+use super::uses::Remote;
 use crate::diagnostic::Edit;
 use crate::model::StepKind;
 use crate::source::{SourceFile, Span};
@@ -42,30 +43,32 @@ const INTERPRETERS: [&str; 14] = [
 
 /// The changes that move the expressions for which that is safe; none where there is no such.
 pub(crate) fn edits(unit: StepUnit<'_>, file: &SourceFile, moves: &[Move]) -> Vec<Edit> {
-    let StepKind::Run { run, shell, .. } = &unit.step().kind else { return Vec::new() };
-    if moves.iter().any(|entry| entry.span.start < run.span.start || entry.span.end > run.span.end) {
+    let (script, key) = match &unit.step().kind {
+        StepKind::Run { run, .. } => (run.span, run.span),
+        StepKind::Uses { uses, with: Some(with) } if is_java_script(&uses.value) => {
+            match with.entry("script") {
+                Some(script) => (script.value.span, uses.span),
+                None => return Vec::new(),
+            }
+        }
+        _ => return Vec::new(),
+    };
+    if moves.iter().any(|entry| entry.span.start < script.start || entry.span.end > script.end) {
         return Vec::new();
     }
-    let Some(script) = plain_text(file, run.span) else { return Vec::new() };
-    let Some(shell) = shell_of(unit, shell.as_ref()) else { return Vec::new() };
-    let start = run.span.start as usize;
-    let places: Vec<usize> = moves.iter().map(|entry| entry.span.start as usize - start).collect();
-    let mut variables = Variables { unit, script, file, added: Vec::new() };
-    let mut edits = Vec::new();
-    for ((entry, quoted), at) in moves.iter().zip(quoting(script, shell, &places)).zip(places) {
-        let expression = file.slice(entry.span);
-        let bare = quoted == Quoting::Bare && entry.is_one_word && (at > 0 || script.starts_with('|'));
-        if !(bare || quoted == Quoting::Double) || is_read_again(script, at) {
-            continue;
-        }
-        let Some(name) = variables.name(&entry.source, expression) else { continue };
-        let behind = script[at + expression.len()..].chars().next();
-        edits.push(Edit { span: entry.span, text: expansion(shell, &name, bare, behind) });
-    }
+    let Some(text) = plain_text(file, script) else { return Vec::new() };
+    let mut variables = Variables { unit, script: text, file, added: Vec::new() };
+    let mut edits = match &unit.step().kind {
+        StepKind::Run { shell, .. } => match shell_of(unit, shell.as_ref()) {
+            Some(shell) => in_shell(shell, script, moves, &mut variables),
+            None => Vec::new(),
+        },
+        _ => in_java_script(script, moves, &mut variables),
+    };
     if edits.is_empty() {
         return edits;
     }
-    match variables.insertion(run.span) {
+    match variables.insertion(key) {
         Insertion::None => edits,
         Insertion::At(edit) => {
             edits.push(edit);
@@ -74,6 +77,51 @@ pub(crate) fn edits(unit: StepUnit<'_>, file: &SourceFile, moves: &[Move]) -> Ve
         }
         Insertion::Impossible => Vec::new(),
     }
+}
+
+fn is_java_script(uses: &str) -> bool {
+    Remote::parse(uses).is_some_and(|remote| remote.is("actions/github-script"))
+}
+
+/// The changes of a script for a shell.
+fn in_shell(shell: Shell, span: Span, moves: &[Move], variables: &mut Variables<'_>) -> Vec<Edit> {
+    let script = variables.script;
+    let places: Vec<usize> = moves.iter().map(|entry| (entry.span.start - span.start) as usize).collect();
+    let mut edits = Vec::new();
+    for ((entry, quoted), at) in moves.iter().zip(quoting(script, shell, &places)).zip(places) {
+        let expression = variables.file.slice(entry.span);
+        let bare = quoted == Quoting::Bare && entry.is_one_word && (at > 0 || script.starts_with('|'));
+        if !(bare || quoted == Quoting::Double) || is_read_again(script, at) {
+            continue;
+        }
+        let Some(name) = variables.name(&entry.source, expression) else { continue };
+        let behind = script[at + expression.len()..].chars().next();
+        edits.push(Edit { span: entry.span, text: expansion(shell, &name, bare, behind) });
+    }
+    edits
+}
+
+/// The changes of a script in JavaScript: where quotes hold an expression and nothing else, both give way to the variable.
+fn in_java_script(span: Span, moves: &[Move], variables: &mut Variables<'_>) -> Vec<Edit> {
+    let script = variables.script;
+    let mut edits = Vec::new();
+    for entry in moves {
+        let expression = variables.file.slice(entry.span);
+        let at = (entry.span.start - span.start) as usize;
+        let before = script[..at].chars().next_back();
+        let behind = script[at + expression.len()..].chars().next();
+        let line = script[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        // In a text of another kind of quotes, these would be part of it.
+        let is_quoted = matches!(before, Some('\'' | '"')) && before == behind && script.starts_with('|');
+        let in_template = script[..at].matches('`').count() % 2 == 1;
+        if !is_quoted || in_template || script[line..at - 1].contains(['\'', '"', '/']) {
+            continue;
+        }
+        let Some(name) = variables.name(&entry.source, expression) else { continue };
+        let span = Span::new(entry.span.start as usize - 1, entry.span.end as usize + 1);
+        edits.push(Edit { span, text: format!("process.env.{name}") });
+    }
+    edits
 }
 
 /// The script as the shell sees it, where the notation of the scalar does not change it: a literal block, or one line
@@ -231,7 +279,9 @@ impl<'a> Variables<'a> {
     }
 
     /// The change that gives the step's `env` the new variables.
-    fn insertion(&self, run: Span) -> Insertion {
+    ///
+    /// `main` is the value of the step's `run` or `uses`, before which a new `env` comes.
+    fn insertion(&self, main: Span) -> Insertion {
         if self.added.is_empty() {
             return Insertion::None;
         }
@@ -244,8 +294,11 @@ impl<'a> Variables<'a> {
                 .collect()
         };
         if let Some(env) = &self.unit.step().env {
-            let Some(first) = env.entries().first().filter(|_| !self.file.slice(env.span).starts_with('{'))
-            else {
+            // An alias stands for what belongs to others too.
+            let step = self.unit.step().span;
+            let is_own = step.start <= env.span.start && env.span.end <= step.end;
+            let is_block = is_own && !self.file.slice(env.span).starts_with('{');
+            let Some(first) = env.entries().first().filter(|_| is_block) else {
                 return Insertion::Impossible;
             };
             return match self.indent(first.key_span.start as usize) {
@@ -253,14 +306,13 @@ impl<'a> Variables<'a> {
                 None => Insertion::Impossible,
             };
         }
-        let start = run.start as usize;
+        let start = main.start as usize;
         let line = self.line_start(start);
         let before = &self.file.text()[line..start];
-        let key = before
-            .trim_end()
-            .strip_suffix("run:")
-            .filter(|indent| indent.chars().all(|c| matches!(c, ' ' | '-')));
-        let Some(indent) = key.map(str::len) else { return Insertion::Impossible };
+        let key = before.trim_end();
+        let indent = key.strip_suffix("run:").or_else(|| key.strip_suffix("uses:"));
+        let indent = indent.filter(|indent| indent.chars().all(|character| matches!(character, ' ' | '-')));
+        let Some(indent) = indent.map(str::len) else { return Insertion::Impossible };
         let blank = " ".repeat(indent);
         let lines =
             self.added.iter().map(|(name, expression)| format!("{blank}  {name}: {expression}{newline}"));

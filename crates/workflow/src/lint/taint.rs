@@ -62,6 +62,24 @@ pub(crate) struct Hop {
     pub(crate) span: Option<Span>,
 }
 
+/// A name into which a value passes.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    /// The context and the entry.
+    Entry(&'a str, &'a str),
+    /// The context, the step or job, and the output.
+    Output(&'a str, &'a str, &'a str),
+}
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entry(context, name) => write!(f, "{context}.{name}"),
+            Self::Output(context, of, name) => write!(f, "{context}.{of}.outputs.{name}"),
+        }
+    }
+}
+
 /// What an expression can see.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
@@ -143,6 +161,16 @@ impl<'a> Scope<'a> {
         found
     }
 
+    /// The value of a mapping's entry; names are compared without regard to case, as expressions do.
+    fn entry<'t>(self, mapping: Option<&'t Token>, name: &str) -> Option<&'t Token> {
+        let entries = mapping?.entries();
+        if !self.budget.take(1 + entries.len() / 16) {
+            return None;
+        }
+        let is_named = |known: &str| known.eq_ignore_ascii_case(name);
+        entries.iter().find(|entry| entry.name().is_some_and(is_named)).map(|entry| &entry.value)
+    }
+
     fn deeper(self) -> Option<Self> {
         (self.hops < MAX_HOPS).then(|| Self { hops: self.hops + 1, ..self })
     }
@@ -182,6 +210,9 @@ impl<'a> Scope<'a> {
     }
 
     fn reference(self, context: &str, path: &[Segment<'_>], as_json: bool, found: &mut Vec<Taint>) {
+        if !self.budget.take(1) {
+            return;
+        }
         let name = |index: usize| match path.get(index) {
             Some(Segment::Name(name)) => Some(*name),
             _ => None,
@@ -218,7 +249,7 @@ impl<'a> Scope<'a> {
         {
             return self.input("github.event.inputs", name, found);
         }
-        let refs_are_free = self.workflow.is_some_and(refs_are_free);
+        let refs_are_free = || self.workflow.is_some_and(refs_are_free);
         if let Some(value) = untrusted::of_github(path, as_json, refs_are_free) {
             let path: String = path.iter().map(ToString::to_string).collect();
             add(found, Taint { source: format!("{context}{path}"), value, way: Vec::new() });
@@ -228,24 +259,24 @@ impl<'a> Scope<'a> {
     /// A variable: of the step, written by an earlier step, of the job, of the workflow.
     fn env(self, name: &str, found: &mut Vec<Taint>) {
         let without_step = Self { step: None, ..self };
-        if let Some(value) = self.step.and_then(|step| entry(step.env.as_ref(), name)) {
-            return without_step.token(value, &format!("env.{name}"), found);
+        if let Some(value) = self.step.and_then(|step| self.entry(step.env.as_ref(), name)) {
+            return without_step.token(value, Name::Entry("env", name), found);
         }
-        if self.written(self.steps, "GITHUB_ENV", name, &format!("env.{name}"), found) {
+        if self.written(self.steps, "GITHUB_ENV", name, Name::Entry("env", name), found) {
             return;
         }
         let job = self.job.and_then(|job| match &job.kind {
-            JobKind::Steps(kind) => entry(kind.env.as_ref(), name),
+            JobKind::Steps(kind) => self.entry(kind.env.as_ref(), name),
             JobKind::Call(_) => None,
         });
-        let of_workflow = || self.workflow.and_then(|workflow| entry(workflow.env.as_ref(), name));
+        let of_workflow = || self.workflow.and_then(|workflow| self.entry(workflow.env.as_ref(), name));
         if let Some(value) = job.or_else(of_workflow) {
-            Self { steps: &[], ..without_step }.token(value, &format!("env.{name}"), found);
+            Self { steps: &[], ..without_step }.token(value, Name::Entry("env", name), found);
         }
     }
 
     /// A value that passes into a name.
-    fn token(self, value: &Token, name: &str, found: &mut Vec<Taint>) {
+    fn token(self, value: &Token, name: Name<'_>, found: &mut Vec<Taint>) {
         if let TokenKind::Expression(expression) = &value.kind
             && let Some(root) = expression.root()
         {
@@ -256,10 +287,11 @@ impl<'a> Scope<'a> {
     }
 
     /// Adds a hop to what was found since `from`.
-    fn pass(self, found: &mut [Taint], from: usize, name: &str, span: Span) {
+    fn pass(self, found: &mut [Taint], from: usize, name: Name<'_>, span: Span) {
         let span = self.file.map(|_| span);
-        let hop = Hop { name: name.to_owned(), span };
-        found[from..].iter_mut().for_each(|taint| taint.way.push(hop.clone()));
+        for taint in &mut found[from..] {
+            taint.way.push(Hop { name: name.to_string(), span });
+        }
     }
 
     fn input(self, context: &str, name: &str, found: &mut Vec<Taint>) {
@@ -289,19 +321,22 @@ impl<'a> Scope<'a> {
 
     fn matrix(self, name: &str, found: &mut Vec<Taint>) {
         let strategy = self.job.and_then(|job| job.strategy.as_ref());
-        let Some(matrix) = strategy.and_then(|strategy| entry(Some(strategy), "matrix")) else { return };
+        let Some(matrix) = strategy.and_then(|strategy| self.entry(Some(strategy), "matrix")) else { return };
         let scope = Self { steps: &[], step: None, ..self };
-        let values = if matrix.is_expression() { Some(matrix) } else { entry(Some(matrix), name) };
-        let include = entry(Some(matrix), "include");
+        let values = if matrix.is_expression() { Some(matrix) } else { self.entry(Some(matrix), name) };
+        let include = self.entry(Some(matrix), "include");
         let included = include.filter(|include| include.is_expression());
-        let legs =
-            include.map(Token::items).unwrap_or_default().iter().filter_map(|leg| entry(Some(leg), name));
+        let legs = include
+            .map(Token::items)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|leg| self.entry(Some(leg), name));
         for value in values.into_iter().chain(included).chain(legs) {
-            scope.tokens(value, &format!("matrix.{name}"), found);
+            scope.tokens(value, Name::Entry("matrix", name), found);
         }
     }
 
-    fn tokens(self, value: &Token, name: &str, found: &mut Vec<Taint>) {
+    fn tokens(self, value: &Token, name: Name<'_>, found: &mut Vec<Taint>) {
         if !self.budget.take(1) {
             return;
         }
@@ -316,12 +351,12 @@ impl<'a> Scope<'a> {
 
     fn job_output(self, id: &str, output: &str, found: &mut Vec<Taint>) {
         let Some(job) = self.workflow.and_then(|workflow| workflow.job(id)) else { return };
-        let name = format!("needs.{id}.outputs.{output}");
+        let name = Name::Output("needs", id, output);
         match &job.kind {
             JobKind::Steps(kind) => {
-                if let Some(value) = entry(kind.outputs.as_ref(), output) {
+                if let Some(value) = self.entry(kind.outputs.as_ref(), output) {
                     let scope = Self { job: Some(job), steps: &kind.steps, step: None, ..self };
-                    scope.token(value, &name, found);
+                    scope.token(value, name, found);
                 }
             }
             JobKind::Call(call) => {
@@ -332,8 +367,8 @@ impl<'a> Scope<'a> {
                 let from = found.len();
                 let scope =
                     Self { file: None, workflow: Some(called), job: None, steps: &[], step: None, ..self };
-                scope.token(&value.value, &name, found);
-                self.pass(found, from, &name, call.uses.span);
+                scope.token(&value.value, name, found);
+                self.pass(found, from, name, call.uses.span);
             }
         }
     }
@@ -343,24 +378,24 @@ impl<'a> Scope<'a> {
             return;
         }
         let Some(index) = self.steps.iter().position(|step| step.id.eq_ignore_ascii_case(id)) else { return };
-        let name = format!("steps.{id}.outputs.{output}");
+        let name = Name::Output("steps", id, output);
         match &self.steps[index].kind {
             StepKind::Run { .. } => {
-                self.written(&self.steps[..=index], "GITHUB_OUTPUT", output, &name, found);
+                self.written(&self.steps[..=index], "GITHUB_OUTPUT", output, name, found);
             }
             StepKind::Uses { uses, with } => {
                 let Some(remote) = Remote::parse(&uses.value) else { return };
                 let from = found.len();
                 if let Some(value) = outputs::of_action(&remote, output) {
-                    add(found, Taint { source: name.clone(), value, way: Vec::new() });
+                    add(found, Taint { source: name.to_string(), value, way: Vec::new() });
                 } else if remote.is("actions/github-script")
-                    && let Some(script) = with.as_ref().and_then(|with| entry(Some(with), "script"))
+                    && let Some(script) = with.as_ref().and_then(|with| self.entry(Some(with), "script"))
                     && let Some(file) = self.file
                     && let Some((source, value)) = outputs::of_github_script(file.slice(script.span), output)
                 {
                     add(found, Taint { source, value, way: Vec::new() });
                 }
-                self.pass(found, from, &name, uses.span);
+                self.pass(found, from, name, uses.span);
             }
             StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => {}
         }
@@ -373,7 +408,7 @@ impl<'a> Scope<'a> {
         steps: &'a [Step],
         file: &str,
         name: &str,
-        as_name: &str,
+        as_name: Name<'_>,
         found: &mut Vec<Taint>,
     ) -> bool {
         let Some(source) = self.file else { return false };
@@ -406,6 +441,9 @@ impl<'a> Scope<'a> {
     fn text(self, script: &str, span: Span, write: &Write<'_>, found: &mut Vec<Taint>) {
         let (Some(scope), Some(file)) = (self.deeper(), self.file) else { return };
         let value = &script[write.value.clone()];
+        if !self.budget.take(1 + value.len() / 64) {
+            return;
+        }
         if value.contains("${{") {
             let start = span.start as usize;
             let place = Span::new(start + write.value.start, start + write.value.end);
@@ -451,14 +489,6 @@ fn named<'a, T>(map: &'a IndexMap<String, T>, name: &str) -> Option<&'a T> {
         .or_else(|| map.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-/// The value of a mapping's entry; names are compared without regard to case, as expressions do.
-fn entry<'a>(mapping: Option<&'a Token>, name: &str) -> Option<&'a Token> {
-    let mut entries = mapping?.entries().iter();
-    entries
-        .find(|entry| entry.name().is_some_and(|known| known.eq_ignore_ascii_case(name)))
-        .map(|entry| &entry.value)
-}
-
 /// Characters of a pattern that stand for others.
 const WILDCARDS: [char; 5] = ['*', '?', '+', '[', '!'];
 
@@ -477,4 +507,82 @@ fn refs_are_free(workflow: &Workflow) -> bool {
         "create" | "delete" | "release" | "workflow_call" | "workflow_dispatch" | "deployment" => true,
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use crate::lint::{ActionResolution, ResolveAction, Settings, check_workflow};
+    use crate::read::ReadOptions;
+    use crate::source::SourceFile;
+
+    struct NoActions;
+
+    impl ResolveAction for NoActions {
+        fn resolve(&self, _uses: &str) -> ActionResolution {
+            ActionResolution::Unknown
+        }
+    }
+
+    /// How many scripts take a value of strangers, in a job whose steps are `steps`.
+    fn check(steps: &str, expected: usize) {
+        let text = format!("on: issues\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}");
+        let file = SourceFile::new("f.yml", text);
+        let levels = HashMap::new();
+        let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &NoActions };
+        let found = check_workflow(&file, &ReadOptions::default(), &settings).diagnostics;
+        let count = found.iter().filter(|finding| finding.message.contains("anyone can choose")).count();
+        assert_eq!(count, expected, "{found:#?}");
+    }
+
+    /// Steps that hand an output on, each taking that of the step before `width` times.
+    fn chain(length: usize, width: usize) -> String {
+        let first = "      - id: s0\n        run: echo \"o=$TITLE\" >> $GITHUB_OUTPUT\n        env:\n          TITLE: ${{ github.event.issue.title }}\n";
+        let next = |index: usize| {
+            let value = format!("${{{{ steps.s{}.outputs.o }}}}", index - 1).repeat(width);
+            format!(
+                "      - id: s{index}\n        run: echo \"o=$V\" >> $GITHUB_OUTPUT\n        env:\n          V: {value}\n"
+            )
+        };
+        let last = format!("      - run: echo ${{{{ steps.s{}.outputs.o }}}}\n", length - 1);
+        first.to_owned() + &(1..length).map(next).collect::<String>() + &last
+    }
+
+    #[test]
+    fn the_way_is_followed_for_some_hops() {
+        check(&chain(1, 1), 1);
+        check(&chain(2, 1), 1);
+        check(&chain(40, 1), 0);
+    }
+
+    #[test]
+    fn the_work_for_a_file_is_bounded() {
+        check(&chain(40, 1000), 0);
+        check(&"      - run: echo ${{ steps.no.outputs.o }}\n".repeat(2000), 0);
+    }
+
+    #[test]
+    fn the_newest_value_of_a_variable_counts() {
+        let set = "      - run: echo \"V=$TITLE\" >> $GITHUB_ENV\n        env:\n          TITLE: ${{ github.event.issue.title }}\n";
+        let fixed = "      - run: echo V=1 >> $GITHUB_ENV\n";
+        let using = "      - run: echo ${{ env.V }}\n";
+        // The first step also writes the environment.
+        check(&format!("{set}{using}"), 2);
+        check(&format!("{set}{fixed}{using}"), 1);
+        check(&format!("{fixed}{using}"), 0);
+    }
+
+    #[test]
+    fn scripts_that_change_a_value_hand_it_on_no_more() {
+        let step = |value: &str| {
+            format!(
+                "      - id: s\n        run: |\n          V={value}\n          echo \"o=$V\" >> $GITHUB_OUTPUT\n        env:\n          TITLE: ${{{{ github.event.issue.title }}}}\n      - run: echo ${{{{ steps.s.outputs.o }}}}\n"
+            )
+        };
+        check(&step("\"$TITLE\""), 1);
+        check(&step("${TITLE:-none}"), 1);
+        check(&step("${TITLE//[^a-z]/}"), 0);
+        check(&step("$(echo \"$TITLE\" | tr -cd a-z)"), 0);
+    }
 }

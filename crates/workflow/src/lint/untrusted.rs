@@ -86,7 +86,17 @@ const REFS: [Pattern; 4] =
 
 /// Who chooses the value of `github` at `path`. An object counts where it is written as JSON: it holds the value.
 /// `refs_are_free` says whether people who may push choose the branch or tag for which the workflow runs.
-pub(crate) fn of_github(path: &[Segment<'_>], as_json: bool, refs_are_free: bool) -> Option<Untrusted> {
+pub(crate) fn of_github(
+    path: &[Segment<'_>],
+    as_json: bool,
+    refs_are_free: impl FnOnce() -> bool,
+) -> Option<Untrusted> {
+    const FIRST: [&str; 4] = ["event", "head_ref", "ref", "ref_name"];
+    if let Some(Segment::Name(first)) = path.first()
+        && !FIRST.iter().any(|known| known.eq_ignore_ascii_case(first))
+    {
+        return None;
+    }
     let find = |patterns: &[Pattern]| {
         let fits = patterns.iter().filter(|(pattern, _)| matches(pattern, path, as_json));
         fits.map(|(_, multiline)| *multiline).reduce(|one, other| one | other)
@@ -94,8 +104,7 @@ pub(crate) fn of_github(path: &[Segment<'_>], as_json: bool, refs_are_free: bool
     if let Some(multiline) = find(&STRANGERS) {
         return Some(Untrusted { origin: Origin::Strangers, multiline });
     }
-    let refs: &[Pattern] = if refs_are_free { &REFS } else { &[] };
-    let multiline = find(&WRITERS).or_else(|| find(refs))?;
+    let multiline = find(&WRITERS).or_else(|| find(&REFS).filter(|_| refs_are_free()))?;
     Some(Untrusted { origin: Origin::Writers, multiline })
 }
 
@@ -119,7 +128,7 @@ mod tests {
     fn check(text: &str, as_json: bool, expected: Option<Origin>) {
         let expression = parse(text, &Names::any()).expect("an expression");
         let reference = expression.contexts().next().expect("a context");
-        let found = of_github(&reference.path, as_json, true).map(|untrusted| untrusted.origin);
+        let found = of_github(&reference.path, as_json, || true).map(|untrusted| untrusted.origin);
         assert_eq!(found, expected, "{text}");
     }
 

@@ -18,7 +18,7 @@ use crate::cursor::Cursor;
 use crate::definition::{self, Target};
 use crate::document::Document;
 use crate::position::Lines;
-use crate::repository::{Documents, Place, Repository};
+use crate::repository::{Documents, Place, ReadSettings, Repository};
 use crate::{completion, diagnostics, fixes, hover, symbols, uri};
 
 /// Why a request has no answer.
@@ -53,13 +53,18 @@ pub(crate) fn capabilities() -> ServerCapabilities {
 }
 
 /// Answers a request.
-pub(crate) fn answer(method: &str, params: Value, documents: &Documents) -> Result<Value, Refusal> {
+pub(crate) fn answer(
+    method: &str,
+    params: Value,
+    documents: &Documents,
+    settings: &dyn ReadSettings,
+) -> Result<Value, Refusal> {
     match method {
         Completion::METHOD => to_value(&complete(parameters(params)?, documents)),
         HoverRequest::METHOD => to_value(&hover(parameters(params)?, documents)),
         GotoDefinition::METHOD => to_value(&define(parameters(params)?, documents)),
         DocumentSymbolRequest::METHOD => to_value(&symbols(parameters(params)?, documents)),
-        CodeActionRequest::METHOD => to_value(&code_actions(parameters(params)?, documents)),
+        CodeActionRequest::METHOD => to_value(&code_actions(parameters(params)?, documents, settings)),
         _ => Err(Refusal::new(ErrorCode::MethodNotFound, format!("there is no method `{method}`"))),
     }
 }
@@ -81,7 +86,7 @@ impl<'d> Asked<'d> {
     }
 
     fn repository(&self) -> Repository<'_> {
-        Repository { root: self.place.root.as_deref(), documents: self.documents }
+        Repository::new(self.place.root.as_deref(), self.documents)
     }
 }
 
@@ -120,11 +125,14 @@ fn symbols(params: DocumentSymbolParams, documents: &Documents) -> Option<Docume
     Some(DocumentSymbolResponse::Nested(symbols::of(document, document.text()?, place.kind)))
 }
 
-fn code_actions(params: CodeActionParams, documents: &Documents) -> Vec<CodeAction> {
+fn code_actions(
+    params: CodeActionParams,
+    documents: &Documents,
+    settings: &dyn ReadSettings,
+) -> Vec<CodeAction> {
     let Some(document) = documents.get(params.text_document.uri.as_str()) else { return Vec::new() };
     let Some(place) = Place::of(document) else { return Vec::new() };
-    let repository = Repository { root: place.root.as_deref(), documents };
-    let found = diagnostics::find(document, &place, repository).unwrap_or_default();
+    let found = diagnostics::find(document, &place, documents, settings).0.unwrap_or_default();
     fixes::of(document, &found, params.range, params.context.only.as_deref())
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a document.
 
-use std::collections::HashMap;
+use std::path::Path;
 use std::str::FromStr;
 
 use lsp_types::{
@@ -8,12 +8,12 @@ use lsp_types::{
     Range, Uri,
 };
 use workflow::diagnostic::{self, Severity};
-use workflow::lint::{Settings, check_action, check_workflow};
+use workflow::lint::{check_action, check_workflow};
 use workflow::read::ReadOptions;
 use workflow::source::SourceFile;
 
 use crate::document::{Document, MAX_DOCUMENT};
-use crate::repository::{Kind, Place, Repository};
+use crate::repository::{Documents, Kind, NoSettings, Place, ReadSettings, Repository, RepositorySettings};
 
 /// Who says it.
 const SOURCE: &str = "firedog";
@@ -23,30 +23,46 @@ const RULES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/rules
 const MAX_FINDINGS: usize = 1000;
 
 /// The findings of a document, in the order of the file, as the editor shows them.
-pub(crate) fn of(document: &Document, place: &Place, repository: Repository<'_>) -> Vec<Diagnostic> {
-    match find(document, place, repository) {
-        None => vec![too_long()],
+pub(crate) fn of(
+    document: &Document,
+    place: &Place,
+    documents: &Documents,
+    settings: &dyn ReadSettings,
+) -> Vec<Diagnostic> {
+    let (found, refused) = find(document, place, documents, settings);
+    let found = match found {
+        None => vec![on_the_whole("document-size", too_long())],
         Some(found) => found.iter().map(|finding| convert(finding, document)).collect(),
-    }
+    };
+    let refused = refused.map(|why| on_the_whole("configuration", why));
+    refused.into_iter().chain(found).collect()
 }
 
-/// The findings of a document, in the order of the file; `None` when it is too long to be kept.
+/// The findings of a document, in the order of the file, `None` when it is too long to be kept; and why the repository's
+/// configuration does not count.
 pub(crate) fn find(
     document: &Document,
     place: &Place,
-    repository: Repository<'_>,
-) -> Option<Vec<diagnostic::Diagnostic>> {
-    let file = SourceFile::new(place.name.as_str(), document.text()?.clone());
+    documents: &Documents,
+    settings: &dyn ReadSettings,
+) -> (Option<Vec<diagnostic::Diagnostic>>, Option<String>) {
+    let Some(text) = document.text() else { return (None, None) };
+    let (said, refused) = match settings.read(place.root.as_deref()) {
+        Ok(said) => (said, None),
+        Err(why) => (Box::new(NoSettings) as Box<dyn RepositorySettings>, Some(why)),
+    };
+    let repository = Repository { root: place.root.as_deref(), documents, settings: &*said };
+    let file = SourceFile::new(place.name.as_str(), text.clone());
     let options = ReadOptions { resolver: &repository, ..ReadOptions::default() };
-    let levels = HashMap::new();
-    let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: &repository };
+    let settings = said.settings(&repository);
     let mut found = match place.kind {
         Kind::Workflow => check_workflow(&file, &options, &settings).diagnostics,
         Kind::Action => check_action(&file, &options, &settings).diagnostics,
     };
     found.retain(|finding| finding.file == *file.name());
+    said.retain(Path::new(&place.name), &mut found);
     found.truncate(MAX_FINDINGS);
-    Some(found)
+    (Some(found), refused)
 }
 
 /// Whether the text could not be read as YAML, so that nothing else is known of it.
@@ -56,11 +72,17 @@ pub(crate) fn has_broken_yaml(findings: &[Diagnostic]) -> bool {
     findings.iter().any(|finding| finding.code.as_ref().is_some_and(is_of_yaml))
 }
 
-fn too_long() -> Diagnostic {
+fn too_long() -> String {
+    format!("the document has more than {MAX_DOCUMENT} bytes and is not checked")
+}
+
+/// A finding without a place.
+fn on_the_whole(code: &str, message: String) -> Diagnostic {
     Diagnostic {
         severity: Some(DiagnosticSeverity::ERROR),
+        code: Some(NumberOrString::String(code.into())),
         source: Some(SOURCE.into()),
-        message: format!("the document has more than {MAX_DOCUMENT} bytes and is not checked"),
+        message,
         ..Diagnostic::default()
     }
 }

@@ -37,4 +37,5 @@ mod uri;
 mod words;
 
 pub use frame::FrameError;
+pub use repository::{ReadSettings, RepositorySettings};
 pub use server::{Ending, ServeError, serve};

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use workflow::diagnostic::Diagnostic;
-use workflow::lint::{ActionResolution, ResolveAction, Settings, check_action};
+use workflow::lint::{ActionResolution, Level, ResolveAction, Settings, check_action};
 use workflow::read::ReadOptions;
 use workflow::resolve::{Resolution, ResolveWorkflow, WorkflowReference};
 use workflow::source::SourceFile;
@@ -93,6 +93,45 @@ fn root_of(path: &Path) -> Option<PathBuf> {
     folder.or(path.parent()).map(Path::to_path_buf)
 }
 
+/// What a repository says about checking.
+pub trait RepositorySettings: std::fmt::Debug + Sync {
+    /// The settings of the rules.
+    fn settings<'a>(&'a self, actions: &'a dyn ResolveAction) -> Settings<'a>;
+
+    /// Takes out the findings of a file that the repository does not want; `name` is relative to its root.
+    fn retain(&self, name: &Path, found: &mut Vec<Diagnostic>);
+
+    /// The commit that `owner/repository[/path]@version` is, where the repository has locked it.
+    fn commit(&self, uses: &str) -> Option<String>;
+}
+
+/// Reads what repositories say about checking.
+pub trait ReadSettings {
+    /// What the repository at `root` says, `None` for a document that is in none. It is asked again for each check, so
+    /// that a changed configuration holds at once.
+    ///
+    /// # Errors
+    /// Why its configuration cannot be used, in words; files are checked without it then.
+    fn read(&self, root: Option<&Path>) -> Result<Box<dyn RepositorySettings>, String>;
+}
+
+/// A repository that says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NoSettings;
+
+impl RepositorySettings for NoSettings {
+    fn settings<'a>(&'a self, actions: &'a dyn ResolveAction) -> Settings<'a> {
+        static LEVELS: std::sync::LazyLock<HashMap<String, Level>> = std::sync::LazyLock::new(HashMap::new);
+        Settings { levels: &LEVELS, runner_labels: &[], variables: None, actions }
+    }
+
+    fn retain(&self, _: &Path, _: &mut Vec<Diagnostic>) {}
+
+    fn commit(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
 /// The open documents, by name.
 pub(crate) type Documents = BTreeMap<String, Document>;
 
@@ -101,9 +140,15 @@ pub(crate) type Documents = BTreeMap<String, Document>;
 pub(crate) struct Repository<'a> {
     pub(crate) root: Option<&'a Path>,
     pub(crate) documents: &'a Documents,
+    pub(crate) settings: &'a dyn RepositorySettings,
 }
 
-impl Repository<'_> {
+impl<'a> Repository<'a> {
+    /// A repository whose settings do not matter to what is asked.
+    pub(crate) fn new(root: Option<&'a Path>, documents: &'a Documents) -> Self {
+        Self { root, documents, settings: &NoSettings }
+    }
+
     /// The absolute path of a path in the repository; none that leads out of it.
     pub(crate) fn path(&self, relative: &str) -> Option<PathBuf> {
         let relative = Path::new(relative);
@@ -176,11 +221,14 @@ impl ResolveAction for Repository<'_> {
     }
 
     fn findings(&self, uses: &str) -> Vec<Diagnostic> {
-        let levels = HashMap::new();
-        let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
+        let settings = NoSettings.settings(self);
         let file = references::action_file(uses, *self);
         file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
             .unwrap_or_default()
+    }
+
+    fn commit(&self, uses: &str) -> Option<String> {
+        self.settings.commit(uses)
     }
 
     fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {

@@ -18,6 +18,7 @@ use lsp_types::notification::{Cancel, Exit, Notification};
 use lsp_types::{CancelParams, NumberOrString};
 
 use crate::frame::{self, FrameError, Incoming};
+use crate::repository::ReadSettings;
 use crate::session::Session;
 
 /// Messages that wait between the reader and the loop, and again in the loop.
@@ -43,15 +44,20 @@ pub enum ServeError {
     Write(#[source] io::Error),
 }
 
-/// Speaks the protocol on a pair of streams until the editor ends it or is gone.
+/// Speaks the protocol on a pair of streams until the editor ends it or is gone; `settings` reads what repositories say
+/// about checking.
 ///
 /// # Errors
 /// A stream that fails, or in which messages cannot be told apart.
-pub fn serve(input: impl BufRead + Send + 'static, output: &mut impl Write) -> Result<Ending, ServeError> {
+pub fn serve(
+    input: impl BufRead + Send + 'static,
+    output: &mut impl Write,
+    settings: &dyn ReadSettings,
+) -> Result<Ending, ServeError> {
     let (sender, receiver) = sync_channel(MAX_QUEUE);
     // The thread ends with the stream, or at its next message when the loop has ended.
     thread::spawn(move || read_all(input, &sender));
-    let mut server = Server { receiver, queue: VecDeque::new(), session: Session::default(), output };
+    let mut server = Server { receiver, queue: VecDeque::new(), session: Session::new(settings), output };
     server.run()
 }
 
@@ -70,7 +76,7 @@ fn read_all(mut input: impl BufRead, sender: &SyncSender<Read>) {
 struct Server<'o, W> {
     receiver: Receiver<Read>,
     queue: VecDeque<Read>,
-    session: Session,
+    session: Session<'o>,
     output: &'o mut W,
 }
 

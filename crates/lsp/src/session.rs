@@ -24,7 +24,7 @@ use crate::answers::{self, Refusal, parameters, to_value};
 use crate::diagnostics;
 use crate::document::Document;
 use crate::position::Encoding;
-use crate::repository::{Documents, Place, Repository};
+use crate::repository::{Documents, Place, ReadSettings};
 
 /// The most documents that are kept open.
 const MAX_DOCUMENTS: usize = 1000;
@@ -37,8 +37,8 @@ enum Phase {
 }
 
 /// The state of a session.
-#[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Session<'s> {
+    settings: &'s dyn ReadSettings,
     phase: Phase,
     encoding: Encoding,
     documents: Documents,
@@ -50,9 +50,11 @@ pub(crate) struct Session {
     closed: Vec<Uri>,
 }
 
-impl Default for Session {
-    fn default() -> Self {
+impl<'s> Session<'s> {
+    /// A session that has not begun.
+    pub(crate) fn new(settings: &'s dyn ReadSettings) -> Self {
         Self {
+            settings,
             phase: Phase::Starting,
             encoding: Encoding::Utf16,
             documents: Documents::new(),
@@ -61,9 +63,7 @@ impl Default for Session {
             closed: Vec::new(),
         }
     }
-}
 
-impl Session {
     /// Whether the editor has shut the server down.
     pub(crate) fn is_shut_down(&self) -> bool {
         self.phase == Phase::ShutDown
@@ -86,7 +86,9 @@ impl Session {
             (Phase::Running, Initialize::METHOD) => {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "the session is initialized already"))
             }
-            (Phase::Running, method) => answers::answer(method, request.params, &self.documents),
+            (Phase::Running, method) => {
+                answers::answer(method, request.params, &self.documents, self.settings)
+            }
         };
         match result {
             Ok(value) => Response::new_ok(request.id, value),
@@ -182,8 +184,7 @@ impl Session {
         while let Some(name) = self.stale.pop_first() {
             let Some(document) = self.documents.get(&name) else { continue };
             let Some(place) = Place::of(document) else { continue };
-            let repository = Repository { root: place.root.as_deref(), documents: &self.documents };
-            let findings = diagnostics::of(document, &place, repository);
+            let findings = diagnostics::of(document, &place, &self.documents, self.settings);
             let (uri, version) = (document.uri.clone(), document.version);
             let is_whole = !diagnostics::has_broken_yaml(&findings);
             if let Some(document) = self.documents.get_mut(&name).filter(|_| is_whole) {

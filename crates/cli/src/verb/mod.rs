@@ -33,6 +33,6 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Doctor(args) => doctor::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
         Verb::Expr(args) => expr::run(&args),
-        Verb::Lsp(args) => lsp::run(&args),
+        Verb::Lsp(args) => lsp::run(&args, config),
     }
 }

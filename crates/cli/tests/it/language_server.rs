@@ -299,3 +299,23 @@ fn edited(text: &str, edits: &Value) -> String {
     }
     changed
 }
+
+#[test]
+fn the_repository_says_what_is_looked_for() {
+    let text = GOOD.replace("make", "echo '::set-output name=x::1'");
+    let code =
+        |found: Vec<Value>| found.into_iter().map(|finding| finding["code"].clone()).collect::<Vec<_>>();
+    let place = place();
+    let (mut editor, _) = Editor::initialized(&place, &[]);
+    editor.open(NAME, &text);
+    assert!(code(editor.diagnostics(NAME, 1)).contains(&json!("deprecated-command")));
+    place.write("firedog.toml", "[rules]\ndeprecated-command = \"off\"\n");
+    editor.change(NAME, 2, [0, 0, 0, 0], "# x\n");
+    assert!(!code(editor.diagnostics(NAME, 2)).contains(&json!("deprecated-command")));
+    place.write("firedog.toml", "[rules]\nunheard-of = \"off\"\n");
+    editor.change(NAME, 3, [0, 0, 0, 0], "# x\n");
+    let found = editor.diagnostics(NAME, 3);
+    assert_eq!(found[0]["code"], "configuration", "{found:?}");
+    assert!(code(found).contains(&json!("deprecated-command")));
+    editor.end();
+}

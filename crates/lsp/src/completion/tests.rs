@@ -31,7 +31,7 @@ fn proposals(marked: &str, kind: Kind, root: &Path) -> Vec<Proposal> {
     let text = marked.replacen('¦', "", 1);
     let cursor = Cursor::at(&text, offset, kind);
     let documents = Documents::new();
-    let repository = Repository { root: Some(root), documents: &documents };
+    let repository = Repository::new(Some(root), &documents);
     at(&cursor, None, repository).map(|(_, proposals)| proposals).unwrap_or_default()
 }
 
@@ -178,7 +178,7 @@ fn types_come_from_the_last_whole_text_where_nothing_else_tells() {
     let offset = text.find("needs.").expect("a place") + "needs.".len();
     let cursor = Cursor::at(&text, offset, Kind::Workflow);
     let documents = Documents::new();
-    let repository = Repository { root: None, documents: &documents };
+    let repository = Repository::new(None, &documents);
     let labels = |last_whole| {
         let (_, found) = at(&cursor, last_whole, repository).expect("an expression");
         found.into_iter().map(|proposal| proposal.label).collect::<Vec<_>>()

@@ -19,7 +19,7 @@ fn check(marked: &str, expected: Option<(&str, usize, &str)>) {
     let offset = marked.find('¦').expect("a place");
     let text = marked.replacen('¦', "", 1);
     let documents = Documents::new();
-    let repository = Repository { root: Some(folder.path()), documents: &documents };
+    let repository = Repository::new(Some(folder.path()), &documents);
     let found = at(&Cursor::at(&text, offset, Kind::Workflow), repository).map(|(_, target)| match target {
         Target::Here(span) => ("here".to_owned(), workflow::source::SourceFile::new("", text.as_str()), span),
         Target::File(file, span) => (file.name().to_string(), file, span),

@@ -15,7 +15,7 @@ fn words(marked: &str) -> Option<(String, String)> {
     let offset = marked.find('¦').expect("a place");
     let text = marked.replacen('¦', "", 1);
     let documents = Documents::new();
-    let repository = Repository { root: Some(folder.path()), documents: &documents };
+    let repository = Repository::new(Some(folder.path()), &documents);
     let found = at(&Cursor::at(&text, offset, Kind::Workflow), None, repository)?;
     Some((text[found.span.start as usize..found.span.end as usize].to_owned(), found.text))
 }

@@ -24,10 +24,10 @@ use crate::failure::{Exit, Failure};
 use crate::files::LocalActions;
 use crate::reading::ReadingArgs;
 use crate::{files, parallel};
-use configuration::Configuration;
 use discover::Target;
 use report::{Form, Piece, Report};
 
+pub(crate) use configuration::Configuration;
 pub(crate) use discover::is_action;
 pub(crate) use lock::Lock;
 

@@ -11,6 +11,7 @@
 //!    [`types`] infers what an expression gives at its place, and what is wrong with it.
 //! 5. [`event`], [`trigger`], [`filter`], [`schedule`]: whether an event triggers a workflow, and when a schedule does.
 //! 6. [`inputs`], [`matrix`], [`plan`]: the jobs of a run, called workflows inlined.
+//! 7. [`write`](mod@write): a model back to text.
 //!
 //! Nothing here does I/O, reads a clock or the environment. Parsing never fails: it returns a model, possibly
 //! partial, and diagnostics.
@@ -34,4 +35,5 @@ pub mod source;
 pub mod template;
 pub mod trigger;
 pub mod types;
+pub mod write;
 pub mod yaml;

@@ -66,6 +66,11 @@ pub enum NodeKind {
     Mapping(Vec<(Node, Node)>),
 }
 
+/// Whether a plain scalar with this text is a text, and neither null, a boolean nor a number.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    matches!(scalar::plain(text), Ok(NodeKind::String(_)))
+}
+
 /// Reads the one document of a file. A file that is not YAML, has no document or more than one, or exceeds a limit
 /// is described by the diagnostic.
 pub fn parse(file: &SourceFile, limits: Limits) -> Result<Node, Box<Diagnostic>> {

@@ -3,3 +3,4 @@
 mod expression_oracle;
 mod plan;
 mod read;
+mod write;

@@ -76,7 +76,7 @@ fn runs(runs: &ActionRuns) -> Token {
             mapping.put_text("post-entrypoint", post_entrypoint.as_deref());
             put_hook(&mut mapping, "post-if", post_if);
             if !args.is_empty() {
-                mapping.put("args", token_of(TokenKind::Sequence(args.clone())));
+                mapping.put("args", token_of(TokenKind::Sequence(args.clone().into())));
             }
             mapping.put_some("env", env.as_ref());
         }

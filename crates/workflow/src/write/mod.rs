@@ -86,6 +86,6 @@ impl Mapping {
     }
 
     fn into_token(self) -> Token {
-        token(TokenKind::Mapping(self.entries))
+        token(TokenKind::Mapping(self.entries.into()))
     }
 }

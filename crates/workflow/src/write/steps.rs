@@ -25,7 +25,7 @@ pub(super) fn steps(steps: &[Step]) -> Token {
             }
         }
     }
-    token(TokenKind::Sequence(written))
+    token(TokenKind::Sequence(written.into()))
 }
 
 /// How many of the first steps are one group of parallel ones, which reading ends with a step that waits for them.

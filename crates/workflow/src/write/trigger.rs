@@ -93,7 +93,7 @@ fn dispatch_input(input: &DispatchInput) -> Token {
     mapping.put_some("default", input.default.as_ref());
     if !input.options.is_empty() {
         let options = input.options.iter().map(|option| text(option)).collect();
-        mapping.put("options", token(TokenKind::Sequence(options.into())));
+        mapping.put("options", token(TokenKind::Sequence(options)));
     }
     mapping.into_token()
 }

@@ -585,4 +585,8 @@ mod tests {
         check(&step("${TITLE//[^a-z]/}"), 0);
         check(&step("$(echo \"$TITLE\" | tr -cd a-z)"), 0);
     }
+    #[test]
+    fn what_aliases_repeat_is_found_once() {
+        check("      - &step\n        run: echo ${{ github.event.issue.title }}\n      - *step\n", 1);
+    }
 }

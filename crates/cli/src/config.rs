@@ -21,6 +21,10 @@ pub(crate) struct Config {
     pub(crate) quiet: bool,
     /// Where runs are kept.
     pub(crate) state: StatePlace,
+    /// Where programs are found: `PATH`.
+    pub(crate) search_path: Option<OsString>,
+    /// Where is kept what can be found out again.
+    pub(crate) cache: Option<PathBuf>,
 }
 
 /// Where the state folder is.
@@ -48,6 +52,8 @@ impl Config {
                 Some(folder) => StatePlace::Given(folder.clone()),
                 None => StatePlace::Convention(conventional_state(&read)),
             },
+            search_path: read("PATH"),
+            cache: conventional_folder(&read, "XDG_CACHE_HOME", ".cache"),
         }
     }
 }
@@ -63,9 +69,18 @@ fn colours(choice: ColorChoice, terminal: bool, read: &dyn Fn(&str) -> Option<Os
 
 /// `$XDG_STATE_HOME/firedog`, or `~/.local/state/firedog`.
 fn conventional_state(read: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    conventional_folder(read, "XDG_STATE_HOME", ".local/state")
+}
+
+/// The folder `firedog` in the one that the variable `name` names, or in `otherwise` of the home folder.
+fn conventional_folder(
+    read: &dyn Fn(&str) -> Option<OsString>,
+    name: &str,
+    otherwise: &str,
+) -> Option<PathBuf> {
     let absolute = |name| read(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(".local/state"));
-    absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("firedog"))
+    let home = || absolute("HOME").map(|home| home.join(otherwise));
+    absolute(name).or_else(home).map(|folder| folder.join("firedog"))
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl Failure {
         Self { exit: Exit::Usage, error, help: None, notes: Vec::new() }
     }
 
+    /// Something that this host lacks, in words like those of [`Failure::usage`].
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Missing, ..Self::usage(message) }
+    }
+
     /// The same with what was being done, such as ``cannot read `x` ``.
     pub(crate) fn while_doing(mut self, what: impl Into<String>) -> Self {
         self.error = self.error.context(what.into());

@@ -10,4 +10,5 @@ mod history;
 mod language_server;
 mod plan;
 mod secrets;
+mod tools;
 mod usage;

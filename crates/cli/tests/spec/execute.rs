@@ -69,7 +69,7 @@ pub(crate) fn print(section: &Section, printed: &Printed) -> Result<(), String> 
 
 pub(crate) fn check(section: &Section, _: &Setting) -> Result<(), String> {
     let place = Place::lay(section);
-    let arguments = ["check", ".github/workflows/ci.yml", "--format", "json", "--root", "."];
+    let arguments = ["check", ".github/workflows/ci.yml", "--format", "json", "--root", ".", "--no-tools"];
     let ended = place.call(arguments.map(str::to_owned).to_vec())?;
     let answer = one_object(&ended)?;
     judge::diagnostics(section.diagnostics.as_deref().unwrap_or_default(), &answer, ended.code)

@@ -49,8 +49,7 @@ pub use findings::Findings;
 pub(crate) use rules::RULES;
 pub use settings::{ActionResolution, Level, ResolveAction, Settings};
 pub(crate) use tools::RULES as TOOL_RULES;
-pub use unit::{ActionUnit, ExpressionSite, JobUnit, Script, StepOwner, StepUnit, WorkflowUnit};
-pub use walk::scripts;
+pub use unit::{ActionUnit, ExpressionSite, JobUnit, StepOwner, StepUnit, WorkflowUnit};
 
 /// Looks for one kind of finding. Each method is called for each part of its kind, in the order of the file.
 pub trait Check: Sync {

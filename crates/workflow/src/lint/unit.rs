@@ -110,14 +110,3 @@ pub struct ExpressionSite<'a> {
     /// The action; none in a workflow.
     pub action: Option<ActionUnit<'a>>,
 }
-
-/// The script of a `run` step.
-#[derive(Clone, Copy, Debug)]
-pub struct Script<'a> {
-    /// `run`.
-    pub text: &'a Token,
-    /// The `shell` that applies, of the step or of the defaults; none where no file says.
-    pub shell: Option<&'a str>,
-    /// The step.
-    pub step: StepUnit<'a>,
-}

@@ -1,7 +1,7 @@
 //! Takes the rules through a file.
 
 use super::rules::RULES;
-use super::unit::{ActionUnit, ExpressionSite, JobUnit, Script, StepOwner, StepUnit, WorkflowUnit};
+use super::unit::{ActionUnit, ExpressionSite, JobUnit, StepOwner, StepUnit, WorkflowUnit};
 use super::{Check, Findings};
 use crate::expr::Expr;
 use crate::model::{ActionRuns, CallSecrets, Job, JobKind, Step, StepKind, Steps};
@@ -43,30 +43,6 @@ pub(crate) fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
         }
         ActionRuns::Node { .. } | ActionRuns::Plugin { .. } => {}
     }
-}
-
-/// The scripts of all `run` steps of a workflow.
-#[must_use]
-pub fn scripts<'a>(unit: WorkflowUnit<'a>) -> Vec<Script<'a>> {
-    let mut scripts = Vec::new();
-    for job in &unit.workflow.jobs {
-        let JobKind::Steps(kind) = &job.kind else { continue };
-        let default = [kind.defaults.as_ref(), unit.workflow.defaults.as_ref()]
-            .into_iter()
-            .flatten()
-            .find_map(shell_of_defaults);
-        let owner = StepOwner::Job(JobUnit { workflow: unit, job }, kind);
-        for (index, step) in kind.steps.iter().enumerate() {
-            let StepKind::Run { run, shell, .. } = &step.kind else { continue };
-            let shell = shell.as_ref().and_then(Token::as_str).or(default);
-            scripts.push(Script { text: run, shell, step: StepUnit { owner, steps: &kind.steps, index } });
-        }
-    }
-    scripts
-}
-
-fn shell_of_defaults(defaults: &Token) -> Option<&str> {
-    defaults.entry("run")?.value.entry("shell")?.value.as_str()
 }
 
 type Active = Vec<(&'static Rule, &'static dyn Check)>;

@@ -7,11 +7,14 @@
 mod build;
 mod direct;
 mod scalar;
+mod written;
 
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{SourceFile, Span};
+
+pub use written::Written;
 
 /// Nesting of sequences and mappings that GitHub allows.
 pub const DEFAULT_MAX_DEPTH: usize = 50;

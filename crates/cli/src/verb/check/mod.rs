@@ -1,7 +1,8 @@
 //! `firedog check`: what is wrong with workflow and action files.
 //!
 //! Files are found ([`discover`]), read and checked on all cores after the repository's [`configuration`], changed where
-//! that is asked for ([`fix`]), and what is found is written in the chosen form ([`report`]).
+//! that is asked for ([`fix`]); other programs look at their scripts ([`tools`]), and what is found is written in the
+//! chosen form ([`report`]).
 
 mod configuration;
 mod discover;
@@ -10,12 +11,14 @@ mod fix;
 mod glob;
 mod lock;
 mod report;
+mod tools;
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use workflow::diagnostic::Diagnostic;
-use workflow::lint::{Settings, check_action, check_workflow};
+use workflow::diagnostic::{Diagnostic, Parsed};
+use workflow::lint::tools::{scripts_of_action, scripts_of_workflow};
+use workflow::lint::{Settings, check_action, check_workflow, examine_action, examine_workflow, settle};
 use workflow::read::{ReadOptions, Strictness};
 use workflow::source::SourceFile;
 
@@ -26,6 +29,7 @@ use crate::reading::ReadingArgs;
 use crate::{files, parallel};
 use discover::Target;
 use report::{Form, Piece, Report};
+use tools::{Examined, Tool, Tools};
 
 pub(crate) use configuration::Configuration;
 pub(crate) use discover::is_action;
@@ -61,6 +65,12 @@ pub(crate) struct CheckArgs {
     /// ROOT/.github]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Which programs look at scripts: shellcheck, ruff, pyflakes [default: those that are installed]
+    #[arg(long, value_name = "TOOL", value_delimiter = ',', conflicts_with = "no_tools")]
+    tools: Vec<Tool>,
+    /// No other program looks at scripts
+    #[arg(long)]
+    no_tools: bool,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -118,7 +128,14 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
         });
         return changes.finish(report, args.deny_warnings, config);
     }
-    parallel::in_order(&targets, |target| checker.report(target), |piece| report.take(piece));
+    let tools = match args.no_tools {
+        true => None,
+        false => Tools::find(&args.tools, checker.root.as_deref(), config)?,
+    };
+    match tools {
+        Some(tools) => checker.report_with(tools, &targets, &mut report),
+        None => parallel::in_order(&targets, |target| checker.report(target), |piece| report.take(piece)),
+    }
     report.finish(args.deny_warnings, config.quiet)
 }
 
@@ -139,11 +156,16 @@ impl Checker<'_> {
 
     /// Everything that is found in a file.
     fn check(&self, target: &Target, file: &SourceFile) -> Vec<Diagnostic> {
-        let mut found = if is_action(&target.name) {
+        let found = if is_action(&target.name) {
             check_action(file, &self.options, &self.settings).diagnostics
         } else {
             check_workflow(file, &self.options, &self.settings).diagnostics
         };
+        self.wanted(target, found)
+    }
+
+    /// The findings that the configuration does not ignore.
+    fn wanted(&self, target: &Target, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
         if self.configuration.has_ignores() && !found.is_empty() {
             self.configuration.retain(&self.in_repository(target), &mut found);
         }
@@ -162,6 +184,40 @@ impl Checker<'_> {
             Ok(file) => self.form.write(&file, self.check(target, &file)),
             Err(failure) => Form::failed(failure),
         }
+    }
+
+    /// Everything but what tools say, and the scripts that they are to see.
+    fn examine(&self, target: &Target) -> Result<Examined, Failure> {
+        let file = self.read(target)?;
+        let (found, scripts) = if is_action(&target.name) {
+            let Parsed { value, diagnostics } = examine_action(&file, &self.options, &self.settings);
+            (diagnostics, value.map(|action| scripts_of_action(&file, &action)))
+        } else {
+            let Parsed { value, diagnostics } = examine_workflow(&file, &self.options, &self.settings);
+            (diagnostics, value.map(|workflow| scripts_of_workflow(&file, &workflow)))
+        };
+        Ok(Examined { file, found, scripts: scripts.unwrap_or_default() })
+    }
+
+    /// Reports all files after other programs have looked at their scripts.
+    fn report_with(&self, mut tools: Tools, targets: &[Target], report: &mut Report) {
+        let mut examined = Vec::with_capacity(targets.len());
+        let mut read = Vec::with_capacity(targets.len());
+        let work = |target: &Target| (target.clone(), self.examine(target));
+        parallel::in_order(targets, work, |(target, result)| match result {
+            Ok(file) => {
+                examined.push(file);
+                read.push(target);
+            }
+            Err(failure) => report.take(Form::failed(failure)),
+        });
+        tools.look(&mut examined, |code| self.settings.is_on(code));
+        let files: Vec<_> = read.iter().zip(&examined).collect();
+        let write = |(target, examined): &(&Target, &Examined)| {
+            let found = settle(&examined.file, examined.found.clone(), &self.settings);
+            self.form.write(&examined.file, self.wanted(target, found))
+        };
+        parallel::in_order(&files, write, |piece| report.take(piece));
     }
 
     /// A file with its changes made, not yet written; what is left to find then.

@@ -2,13 +2,16 @@
 
 use lsp_server::ErrorCode;
 use lsp_types::request::{
-    CodeActionRequest, Completion, DocumentSymbolRequest, GotoDefinition, HoverRequest, Request as _,
+    CodeActionRequest, Completion, DocumentSymbolRequest, GotoDefinition, HoverRequest, PrepareRenameRequest,
+    References, Rename, Request as _,
 };
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionProviderCapability,
     CompletionOptions, CompletionParams, CompletionResponse, DocumentSymbolParams, DocumentSymbolResponse,
     GotoDefinitionParams, GotoDefinitionResponse, Hover, HoverContents, HoverParams, HoverProviderCapability,
-    Location, MarkupContent, MarkupKind, OneOf, ServerCapabilities, TextDocumentPositionParams, Uri,
+    Location, MarkupContent, MarkupKind, OneOf, PrepareRenameResponse, ReferenceParams, RenameOptions,
+    RenameParams, ServerCapabilities, TextDocumentPositionParams, TextEdit, Uri, WorkDoneProgressOptions,
+    WorkspaceEdit,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +22,7 @@ use crate::definition::{self, Target};
 use crate::document::Document;
 use crate::position::Lines;
 use crate::repository::{Documents, Place, ReadSettings, Repository};
-use crate::{completion, diagnostics, fixes, hover, symbols, uri};
+use crate::{completion, diagnostics, fixes, hover, occurrences, symbols, uri};
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -44,6 +47,11 @@ pub(crate) fn capabilities() -> ServerCapabilities {
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         definition_provider: Some(OneOf::Left(true)),
         document_symbol_provider: Some(OneOf::Left(true)),
+        references_provider: Some(OneOf::Left(true)),
+        rename_provider: Some(OneOf::Right(RenameOptions {
+            prepare_provider: Some(true),
+            work_done_progress_options: WorkDoneProgressOptions::default(),
+        })),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
             code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, fixes::FIX_ALL]),
             ..CodeActionOptions::default()
@@ -65,6 +73,9 @@ pub(crate) fn answer(
         GotoDefinition::METHOD => to_value(&define(parameters(params)?, documents)),
         DocumentSymbolRequest::METHOD => to_value(&symbols(parameters(params)?, documents)),
         CodeActionRequest::METHOD => to_value(&code_actions(parameters(params)?, documents, settings)),
+        References::METHOD => to_value(&references(parameters(params)?, documents)),
+        PrepareRenameRequest::METHOD => to_value(&prepare_rename(&parameters(params)?, documents)),
+        Rename::METHOD => to_value(&rename(parameters(params)?, documents)?),
         _ => Err(Refusal::new(ErrorCode::MethodNotFound, format!("there is no method `{method}`"))),
     }
 }
@@ -117,6 +128,43 @@ fn define(params: GotoDefinitionParams, documents: &Documents) -> Option<GotoDef
         }
     };
     Some(GotoDefinitionResponse::Scalar(location))
+}
+
+fn references(params: ReferenceParams, documents: &Documents) -> Option<Vec<Location>> {
+    let asked = Asked::at(&params.text_document_position, documents)?;
+    let (_, named) = occurrences::named_at(&asked.cursor)?;
+    let given = occurrences::given(&asked.cursor, &named);
+    let mut found = occurrences::of(&asked.cursor, &named);
+    found.retain(|span| params.context.include_declaration || *span != given);
+    let location = |span| Location::new(asked.document.uri.clone(), asked.document.range(span));
+    Some(found.into_iter().map(location).collect())
+}
+
+fn prepare_rename(
+    params: &TextDocumentPositionParams,
+    documents: &Documents,
+) -> Option<PrepareRenameResponse> {
+    let asked = Asked::at(params, documents)?;
+    let (word, _) = occurrences::named_at(&asked.cursor)?;
+    Some(PrepareRenameResponse::Range(asked.document.range(word)))
+}
+
+fn rename(params: RenameParams, documents: &Documents) -> Result<Option<WorkspaceEdit>, Refusal> {
+    let Some(asked) = Asked::at(&params.text_document_position, documents) else { return Ok(None) };
+    let Some((_, named)) = occurrences::named_at(&asked.cursor) else { return Ok(None) };
+    let id = params.new_name;
+    if !occurrences::is_id(&id) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidParams,
+            format!("`{id}` cannot be the id of a job or a step"),
+        ));
+    }
+    if occurrences::is_taken(&asked.cursor, &named, &id) {
+        return Err(Refusal::new(ErrorCode::InvalidParams, format!("the id `{id}` is taken")));
+    }
+    let spans = occurrences::of(&asked.cursor, &named).into_iter();
+    let edits = spans.map(|span| TextEdit::new(asked.document.range(span), id.clone())).collect();
+    Ok(Some(fixes::of_text_edits(asked.document, edits)))
 }
 
 fn symbols(params: DocumentSymbolParams, documents: &Documents) -> Option<DocumentSymbolResponse> {

@@ -8,7 +8,7 @@
 //! 4. `outline`: keys and items of files that are being typed; `cursor` and `expression`: what stands at a place;
 //!    `typing`: the types of expressions there.
 //! 5. The answers, functions of a document and a place: `diagnostics`, `fixes`, `completion`, `hover`, `definition`,
-//!    `symbols`. `references` finds what a document uses, `words` describes contexts and functions.
+//!    `occurrences`, `symbols`. `references` finds what a document uses, `words` describes contexts and functions.
 //!
 //! What is wrong with a file, what its schema admits and what types its expressions have comes from `workflow`.
 //!
@@ -25,6 +25,7 @@ mod expression;
 mod fixes;
 mod frame;
 mod hover;
+mod occurrences;
 mod outline;
 mod position;
 mod references;

@@ -319,3 +319,36 @@ fn the_repository_says_what_is_looked_for() {
     assert!(code(found).contains(&json!("deprecated-command")));
     editor.end();
 }
+
+#[test]
+fn jobs_are_found_and_renamed() {
+    let (mut editor, capabilities) = Editor::initialized(&place(), &[]);
+    assert_eq!(capabilities["renameProvider"]["prepareProvider"], true);
+    editor.open(NAME, USING);
+    let at = |editor: &Editor, more: Value| {
+        let position = json!({ "line": 9, "character": 12 });
+        let mut params = json!({ "textDocument": { "uri": editor.uri(NAME) }, "position": position });
+        params.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        params
+    };
+    let mut lines = |include: bool| -> Vec<Value> {
+        let params = at(&editor, json!({ "context": { "includeDeclaration": include } }));
+        let answer = editor.request("textDocument/references", params);
+        let found = answer["result"].as_array().expect("a list").iter();
+        found.map(|location| location["range"]["start"]["line"].clone()).collect()
+    };
+    assert_eq!((lines(true), lines(false)), (vec![json!(2), json!(9)], vec![json!(9)]));
+    let params = at(&editor, json!({}));
+    let word = editor.request("textDocument/prepareRename", params)["result"].clone();
+    assert_eq!(word["start"], json!({ "line": 9, "character": 11 }));
+    let params = at(&editor, json!({ "newName": "compile" }));
+    let answer = editor.request("textDocument/rename", params);
+    let renamed = edited(USING, &answer["result"]["documentChanges"][0]["edits"]);
+    assert_eq!(renamed, USING.replace("build", "compile"));
+    for bad in ["test", "a b", ""] {
+        let params = at(&editor, json!({ "newName": bad }));
+        let refused = editor.request("textDocument/rename", params);
+        assert_eq!(refused["error"]["code"], -32602, "{bad:?}");
+    }
+    editor.end();
+}

@@ -49,6 +49,9 @@ pub(crate) struct PlanArgs {
     /// An input of workflow_dispatch; adds to and overrides the payload's
     #[arg(long, value_name = "NAME=VALUE", value_parser = input)]
     input: Vec<(String, String)>,
+    /// A variable of the `vars` context
+    #[arg(long, value_name = "NAME=VALUE", value_parser = input)]
+    var: Vec<(String, String)>,
     /// How the plan is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: PlanFormat,
@@ -206,12 +209,14 @@ impl Planner<'_> {
     }
 
     fn request<'a>(&self, file: &'a SourceFile, workflow: Workflow, event: Event) -> Request<'a> {
+        let vars: Object =
+            self.args.var.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Request {
             file,
             workflow,
             event: event.with_filled_payload(&self.facts),
             inputs: self.args.input.clone(),
-            vars: Object::new().into(),
+            vars: vars.into(),
             env: Vec::new(),
             selection: Selection::default(),
             run: RunFacts::default(),
@@ -272,16 +277,15 @@ impl Planned {
 
 fn to_json(planned: &[Planned]) -> serde_json::Value {
     let refused = planned.iter().any(|one| matches!(one.end, End::Refused));
-    let outlines = planned.iter().filter_map(|one| match &one.end {
-        End::Started(outline) if !refused => Some(outline),
-        _ => None,
-    });
-    let jobs: Vec<_> = outlines
-        .flat_map(|outline| match outline.to_json() {
-            serde_json::Value::Array(jobs) => jobs,
-            _ => Vec::new(),
-        })
-        .collect();
+    let mut jobs = Vec::new();
+    for one in planned.iter().filter(|_| !refused) {
+        let End::Started(outline) = &one.end else { continue };
+        let serde_json::Value::Array(own) = outline.to_json() else { continue };
+        jobs.extend(own.into_iter().map(|mut job| {
+            job["workflow"] = one.file.name().to_string().into();
+            job
+        }));
+    }
     let diagnostics: Vec<_> =
         planned.iter().flat_map(|one| &one.diagnostics).map(diagnostic::to_json).collect();
     let triggered = !refused && planned.iter().any(|one| matches!(one.end, End::Started(_)));

@@ -73,6 +73,21 @@ fn a_matrix_key_that_no_leg_has() {
 }
 
 #[test]
+fn jobs_that_are_sure_to_fail() {
+    let workflow = "on: push\njobs:\n  a:\n    strategy: {matrix: {x: \"${{ fromJSON('[]') }}\"}}\n    runs-on: x\n    \
+                    steps: [{run: 'true'}]\n  b:\n    uses: octo/lib/.github/workflows/x.yml@v1\n";
+    let place = Place::with(&[(".github/workflows/ci.yml", workflow)]);
+    let plan = json(&place.call(&["plan", "--format", "json"]));
+    let [a, b] = [&plan["jobs"][0], &plan["jobs"][1]];
+    let fails = a["fails"].as_str().unwrap_or_default();
+    assert!(fails.ends_with("matrix vector 'x' does not contain any values"), "{plan}");
+    assert_eq!((&a["dynamic"], &a["workflow"]), (&false.into(), &".github/workflows/ci.yml".into()));
+    assert_eq!((&b["unknown"], &b["fails"]), (&true.into(), &Value::Null));
+    let text = place.call(&["plan"]).stdout;
+    assert!(text.contains("b  calls octo/lib/.github/workflows/x.yml@v1 (not at hand)\n"), "{text}");
+}
+
+#[test]
 fn schedules_have_a_time() {
     let place = place();
     let at =

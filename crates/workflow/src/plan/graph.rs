@@ -146,9 +146,11 @@ impl Drawing {
         }
         let mut lines = vec![leg.name.clone()];
         lines.extend((!leg.runs_on.is_empty()).then(|| format!("on {}", leg.runs_on.join(", "))));
-        lines.extend(leg.uses.as_ref().map(|uses| format!("calls {uses}")));
+        let at_hand = if leg.is_unknown { " (not at hand)" } else { "" };
+        lines.extend(leg.uses.as_ref().map(|uses| format!("calls {uses}{at_hand}")));
         lines.extend(leg.dynamic.then(|| "legs show during the run".to_owned()));
         lines.extend(leg.skipped.as_ref().map(|reason| format!("skipped: {reason}")));
+        lines.extend(leg.fails.as_ref().map(|reason| format!("fails: {reason}")));
         self.node(lines, leg.skipped.is_some())
     }
 }
@@ -184,6 +186,8 @@ mod tests {
             uses: None,
             stage: 0,
             skipped: None,
+            fails: None,
+            is_unknown: false,
             jobs,
         }
     }

@@ -10,6 +10,7 @@ mod build;
 mod dot;
 mod evaluate;
 mod graph;
+mod known;
 mod mermaid;
 mod outline;
 mod skip;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::evaluate::mentions;
+use super::known::Known;
 use super::{Plan, PlannedWorkflow, skip};
 use crate::expr::{Contexts, Object, Value};
 use crate::matrix::{Leg, Strategy, leg_name};
@@ -44,6 +45,10 @@ pub struct JobOutline {
     pub stage: usize,
     /// Why the job is sure to be skipped; none where it may run.
     pub skipped: Option<String>,
+    /// Why the job is sure to fail before it has legs or jobs; none where it may have them.
+    pub fails: Option<String>,
+    /// Whether it calls a workflow that is not at hand.
+    pub is_unknown: bool,
     /// The jobs of the called workflow.
     pub jobs: Vec<JobOutline>,
 }
@@ -52,7 +57,7 @@ pub struct JobOutline {
 #[must_use]
 pub fn outline(plan: &Plan) -> Outline {
     let mut outliner = Outliner { plan, left: MAX_OUTLINED_JOBS, is_cut: false };
-    let jobs = outliner.workflow(&plan.root, &plan.selected_jobs(), &plan.inputs);
+    let jobs = outliner.workflow(&plan.root, &plan.selected_jobs(), &plan.inputs, &[]);
     Outline { jobs, is_cut: outliner.is_cut }
 }
 
@@ -74,7 +79,7 @@ pub fn matrix_keys(plan: &Plan) -> MatrixKeys {
     let mut found = MatrixKeys { keys: IndexSet::new(), may_be_more: outline.is_cut };
     let mut open: Vec<&JobOutline> = outline.jobs.iter().rev().collect();
     while let Some(job) = open.pop() {
-        found.may_be_more |= job.dynamic || job.uses.is_some() && job.jobs.is_empty();
+        found.may_be_more |= job.dynamic || job.is_unknown;
         let keys = job.matrix.as_ref().and_then(Value::as_object).map(Object::keys);
         found.keys.extend(keys.into_iter().flatten().map(str::to_owned));
         open.extend(job.jobs.iter().rev());
@@ -113,6 +118,8 @@ impl JobOutline {
             "uses": self.uses,
             "stage": self.stage,
             "skipped": self.skipped,
+            "fails": self.fails,
+            "unknown": self.is_unknown,
         });
         if !self.jobs.is_empty() {
             json["jobs"] = self.jobs.iter().map(Self::to_json).collect();
@@ -141,11 +148,17 @@ fn push_stages(text: &mut String, jobs: &[JobOutline], depth: usize) {
             if let Some(uses) = &job.uses {
                 text.push_str(&format!("  calls {uses}"));
             }
+            if job.is_unknown {
+                text.push_str(" (not at hand)");
+            }
             if !job.needs.is_empty() {
                 text.push_str(&format!("  needs {}", job.needs.join(", ")));
             }
             if let Some(reason) = &job.skipped {
                 text.push_str(&format!("  skipped: {reason}"));
+            }
+            if let Some(reason) = &job.fails {
+                text.push_str(&format!("  fails: {reason}"));
             }
             text.push('\n');
             if !job.jobs.is_empty() {
@@ -161,26 +174,35 @@ struct Outliner<'a> {
     is_cut: bool,
 }
 
-/// What is known of a job before its legs.
-struct Known {
+/// What all legs of a job have in common.
+struct Common<'a> {
     stage: usize,
+    unknown_inputs: &'a [String],
     skipped: Option<String>,
+    fails: Option<String>,
 }
 
 impl Outliner<'_> {
-    fn workflow(&mut self, planned: &PlannedWorkflow, jobs: &[&Job], inputs: &Value) -> Vec<JobOutline> {
+    fn workflow(
+        &mut self,
+        planned: &PlannedWorkflow,
+        jobs: &[&Job],
+        inputs: &Value,
+        unknown_inputs: &[String],
+    ) -> Vec<JobOutline> {
         let stages = stages(planned, jobs);
         let contexts = Contexts::new()
             .with("github", self.plan.github.clone())
             .with("vars", self.plan.vars.clone())
             .with("inputs", inputs.clone());
-        let skipped = skipped(planned, jobs, &stages, &contexts);
+        let known = Known { contexts: &contexts, unknown_inputs };
+        let skipped = skipped(planned, jobs, &stages, known);
         let mut outlines = Vec::new();
         for job in jobs {
             let id = job.id.value.as_str();
             let stage = stages.get(id).copied().unwrap_or(0);
-            let known = Known { stage, skipped: skipped.get(id).cloned() };
-            self.job(planned, job, &known, &contexts, &mut outlines);
+            let common = Common { stage, unknown_inputs, skipped: skipped.get(id).cloned(), fails: None };
+            self.job(planned, job, common, &contexts, &mut outlines);
         }
         outlines
     }
@@ -189,21 +211,28 @@ impl Outliner<'_> {
         &mut self,
         planned: &PlannedWorkflow,
         job: &Job,
-        known: &Known,
+        mut common: Common<'_>,
         contexts: &Contexts,
         outlines: &mut Vec<JobOutline>,
     ) {
         let is_static = job.strategy.as_ref().is_none_or(|token| !depends_on_run(token));
-        let strategy = is_static.then(|| planned.strategy(job, contexts).ok()).flatten();
-        let Some(Strategy { legs, fail_fast, max_parallel }) = strategy else {
-            outlines.extend(self.leg(planned, job, known, None, contexts));
-            return;
+        let strategy = is_static.then(|| planned.strategy(job, contexts));
+        let Strategy { legs, fail_fast, max_parallel } = match strategy {
+            Some(Ok(strategy)) => strategy,
+            failed => {
+                let known = Known { contexts, unknown_inputs: common.unknown_inputs };
+                let is_sure = job.strategy.as_ref().is_some_and(|token| known.has_token(token));
+                let error = failed.and_then(Result::err).filter(|_| is_sure);
+                common.fails = error.map(|error| error.to_string());
+                outlines.extend(self.leg(planned, job, &common, None, contexts));
+                return;
+            }
         };
         for (index, leg) in legs.iter().enumerate() {
             if self.plan.selection.keeps(&leg.matrix) {
                 let strategy = Strategy::context(fail_fast, max_parallel, index, legs.len());
                 let contexts = contexts.clone().with("matrix", leg.matrix.clone()).with("strategy", strategy);
-                outlines.extend(self.leg(planned, job, known, Some(leg), &contexts));
+                outlines.extend(self.leg(planned, job, &common, Some(leg), &contexts));
             }
         }
     }
@@ -212,7 +241,7 @@ impl Outliner<'_> {
         &mut self,
         planned: &PlannedWorkflow,
         job: &Job,
-        known: &Known,
+        common: &Common<'_>,
         leg: Option<&Leg>,
         contexts: &Contexts,
     ) -> Option<JobOutline> {
@@ -232,15 +261,24 @@ impl Outliner<'_> {
             Some(token) if depends_on_run(token) || leg.is_none() && mentions(token, &["matrix"]) => None,
             _ => planned.job_name(job, parts, contexts).ok(),
         };
+        let mut fails = common.fails.clone();
         let (uses, jobs) = match &job.kind {
-            JobKind::Steps(_) => (None, Vec::new()),
+            JobKind::Steps(_) => (None, None),
             JobKind::Call(call) => {
+                let known = Known { contexts, unknown_inputs: common.unknown_inputs };
+                let mut unknown = call.with.as_ref().map(|with| known.lacks(with)).unwrap_or_default();
                 let jobs = planned.called(job).map(|called| {
-                    let inputs = planned.call_inputs(call, called, contexts).unwrap_or_default();
+                    let inputs = planned.call_inputs(call, called, contexts).unwrap_or_else(|error| {
+                        fails = fails.take().or_else(|| unknown.is_empty().then(|| error.to_string()));
+                        let trigger = called.workflow.on.events.get("workflow_call");
+                        let declared = trigger.into_iter().flat_map(|trigger| trigger.call_inputs.keys());
+                        unknown.extend(declared.cloned());
+                        Value::Null
+                    });
                     let jobs: Vec<&Job> = called.workflow.jobs.iter().collect();
-                    self.workflow(called, &jobs, &inputs)
+                    self.workflow(called, &jobs, &inputs, &unknown)
                 });
-                (Some(call.uses.value.clone()), jobs.unwrap_or_default())
+                (Some(call.uses.value.clone()), jobs)
             }
         };
         Some(JobOutline {
@@ -248,12 +286,14 @@ impl Outliner<'_> {
             name: name.unwrap_or_else(|| leg_name(&job.id.value, parts)),
             needs: job.needs.iter().map(|need| need.value.clone()).collect(),
             matrix: leg.map(|leg| leg.matrix.clone()).filter(|matrix| *matrix != Value::Null),
-            dynamic: leg.is_none(),
+            dynamic: leg.is_none() && fails.is_none(),
             runs_on,
+            stage: common.stage,
+            skipped: common.skipped.clone(),
+            fails,
+            is_unknown: uses.is_some() && jobs.is_none(),
             uses,
-            stage: known.stage,
-            skipped: known.skipped.clone(),
-            jobs,
+            jobs: jobs.unwrap_or_default(),
         })
     }
 }
@@ -284,13 +324,13 @@ fn skipped<'a>(
     planned: &'a PlannedWorkflow,
     jobs: &[&'a Job],
     stages: &IndexMap<&'a str, usize>,
-    contexts: &Contexts,
+    known: Known<'_>,
 ) -> IndexMap<&'a str, String> {
     let mut ordered = jobs.to_vec();
     ordered.sort_by_key(|job| stages.get(job.id.value.as_str()));
     let mut skipped = IndexMap::new();
     for job in ordered {
-        if let Some(reason) = skip::reason(planned, job, contexts, &skipped) {
+        if let Some(reason) = skip::reason(planned, job, known, &skipped) {
             skipped.insert(job.id.value.as_str(), reason);
         }
     }

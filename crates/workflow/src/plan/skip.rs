@@ -6,17 +6,15 @@
 use indexmap::IndexMap;
 
 use super::PlannedWorkflow;
-use crate::expr::{Contexts, Expr, Function, HashFilesError, HostFunctions, JobStatus, Node, NodeKind, eval};
+use super::known::Known;
+use crate::expr::{Expr, Function, HashFilesError, HostFunctions, JobStatus, Node, NodeKind, eval};
 use crate::model::Job;
-
-/// The contexts that are known before a run, of those that the condition of a job may use.
-const KNOWN: [&str; 3] = ["github", "inputs", "vars"];
 
 /// Why the job is sure to be skipped; none where it may run. `skipped` are the jobs, by id, that are known to be.
 pub(super) fn reason(
     planned: &PlannedWorkflow,
     job: &Job,
-    contexts: &Contexts,
+    known: Known<'_>,
     skipped: &IndexMap<&str, String>,
 ) -> Option<String> {
     let ancestors = planned.ancestors(job);
@@ -26,7 +24,7 @@ pub(super) fn reason(
         (false, None) => &[JobStatus::Success, JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
         (false, Some(_)) => &[JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
     };
-    if statuses.iter().any(|status| may_hold(&job.condition, contexts, *status)) {
+    if statuses.iter().any(|status| may_hold(&job.condition, known, *status)) {
         return None;
     }
     let direct = job.needs.iter().map(|need| need.value.as_str()).find(|id| skipped.contains_key(id));
@@ -36,16 +34,13 @@ pub(super) fn reason(
     })
 }
 
-fn may_hold(condition: &Expr, contexts: &Contexts, status: JobStatus) -> bool {
+fn may_hold(condition: &Expr, known: Known<'_>, status: JobStatus) -> bool {
     // `success() && (…)` is false without a look at what follows.
     if status != JobStatus::Success && condition.root().is_some_and(is_of_success) {
         return false;
     }
-    let is_known = |context: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(context));
-    if !condition.contexts().all(|used| is_known(used.context)) {
-        return true;
-    }
-    eval(condition, contexts, &Status(status)).map_or(true, |value| value.is_truthy())
+    !known.has(condition)
+        || eval(condition, known.contexts, &Status(status)).map_or(true, |value| value.is_truthy())
 }
 
 /// Whether the node is `success()`, or holds only when that does.

@@ -69,10 +69,15 @@ impl<'a> Findings<'a> {
         Diagnostic::new(rule.code, rule.severity, self.file, Some(span), message)
     }
 
+    /// Whether there are as many findings as a file may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
     /// Adds a finding, once: what an alias stands for is looked at for each alias.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let is_known = |known: &Diagnostic| known.primary == diagnostic.primary && *known == diagnostic;
-        if self.diagnostics.len() < MAX_DIAGNOSTICS && !self.diagnostics.iter().any(is_known) {
+        if !self.is_full() && !self.diagnostics.iter().any(is_known) {
             self.diagnostics.push(diagnostic);
         }
     }

@@ -82,6 +82,13 @@ fn named(expression: &Expr, event: &str) -> Option<String> {
     let known: &[&str] = if event == "workflow_run" { &OF_WORKFLOW_RUN } else { &OF_PULL_REQUEST };
     expression.contexts().find_map(|reference| {
         let text = reference.to_string();
+        // Outputs are called so where a step has asked for the pull request: `steps.pull.outputs.head_sha`.
+        let is_output = ["steps", "needs"].iter().any(|known| known.eq_ignore_ascii_case(reference.context));
+        if is_output
+            && reference.names().nth(2).is_some_and(|output| output.to_ascii_lowercase().contains("head"))
+        {
+            return Some(text);
+        }
         let below = text.get(..7).filter(|start| start.eq_ignore_ascii_case("github."))?;
         let rest = &text[below.len()..];
         let fits =

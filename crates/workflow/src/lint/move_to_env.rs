@@ -6,7 +6,7 @@
 
 use super::quoting::{Quoting, Shell, quoting};
 use super::unit::{StepOwner, StepUnit};
-use super::uses::Remote;
+use super::uses::{self, Remote};
 use crate::diagnostic::Edit;
 use crate::model::StepKind;
 use crate::source::{SourceFile, Span};
@@ -289,7 +289,7 @@ impl<'a> Variables<'a> {
         if self.added.is_empty() {
             return Insertion::None;
         }
-        let newline = if self.file.text().contains("\r\n") { "\r\n" } else { "\n" };
+        let newline = uses::line_end(self.file, main.start as usize);
         let entries = |indent: usize| -> String {
             let blank = " ".repeat(indent);
             self.added

@@ -76,6 +76,13 @@ pub(crate) fn behind(file: &SourceFile, span: Span) -> &str {
     rest.split(['\n', '\r']).next().unwrap_or_default()
 }
 
+/// How the line ends on which the byte `at` is, as new lines beside it should.
+pub(crate) fn line_end(file: &SourceFile, at: usize) -> &'static str {
+    let rest = file.text().get(at..).unwrap_or_default();
+    let end = rest.find('\n').unwrap_or_default();
+    if rest[..end].ends_with('\r') { "\r\n" } else { "\n" }
+}
+
 /// The version that a comment behind a reference names, `# v4.1.0`, and its place.
 pub(crate) fn version_comment(file: &SourceFile, span: Span) -> Option<(&str, Span)> {
     let rest = behind(file, span);

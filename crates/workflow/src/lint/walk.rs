@@ -68,6 +68,9 @@ struct Walk<'w, 'f> {
 
 impl Walk<'_, '_> {
     fn each(&mut self, call: impl Fn(&dyn Check, &mut Findings<'_>)) {
+        if self.findings.is_full() {
+            return;
+        }
         for (rule, check) in &self.rules {
             call(*check, self.findings.of(rule));
         }

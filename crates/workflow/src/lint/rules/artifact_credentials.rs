@@ -126,7 +126,7 @@ fn needs_token(step: &Step, file: &SourceFile) -> bool {
 /// The change that makes a checkout leave no token; none where it says explicitly that it does.
 fn without_token(file: &SourceFile, uses: &Spanned<String>, with: Option<&Token>) -> Option<Edit> {
     let text = file.text();
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let newline = uses::line_end(file, uses.span.end as usize);
     let line_of = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     if let Some(with) = with {
         let first = with.entries().first()?;

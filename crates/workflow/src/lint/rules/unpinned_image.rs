@@ -1,11 +1,11 @@
 //! Images of containers that say not which they are.
 
 use crate::diagnostic::Severity;
-use crate::lint::{Check, Findings, JobUnit, StepUnit};
-use crate::model::{JobKind, StepKind};
+use crate::lint::{Check, Findings, JobUnit, StepUnit, nodes};
+use crate::model::{Job, JobKind, StepKind};
 use crate::rule::{Group, Rule};
 use crate::source::Span;
-use crate::template::Token;
+use crate::template::{Token, TokenKind};
 
 pub(super) static RULE: Rule = Rule {
     code: "unpinned-image",
@@ -25,8 +25,14 @@ impl Check for UnpinnedImage {
         let services = kind.services.iter().flat_map(Token::entries).map(|entry| &entry.value);
         for container in kind.container.iter().chain(services) {
             let image = container.entry("image").map_or(container, |entry| &entry.value);
-            if let Some(text) = image.as_str() {
-                check(text, image.span, findings);
+            match &image.kind {
+                TokenKind::String(text) => check(text, image.span, findings),
+                TokenKind::Expression(expression) => {
+                    let path = expression.root().and_then(nodes::path_of);
+                    let vector = path.as_deref().and_then(|path| path.strip_prefix("matrix."));
+                    vector.into_iter().for_each(|vector| check_matrix(unit.job, vector, findings));
+                }
+                _ => {}
             }
         }
     }
@@ -36,6 +42,21 @@ impl Check for UnpinnedImage {
             && let Some(image) = uses.value.strip_prefix("docker://")
         {
             check(image, uses.span, findings);
+        }
+    }
+}
+
+/// The images that a vector of the matrix names.
+fn check_matrix(job: &Job, vector: &str, findings: &mut Findings<'_>) {
+    let matrix =
+        job.strategy.as_ref().and_then(|strategy| strategy.entry("matrix")).map(|entry| &entry.value);
+    let Some(matrix) = matrix else { return };
+    let values = matrix.entry(vector).map(|entry| entry.value.items()).unwrap_or_default();
+    let legs = matrix.entry("include").map(|entry| entry.value.items()).unwrap_or_default();
+    let included = legs.iter().filter_map(|leg| leg.entry(vector)).map(|entry| &entry.value);
+    for value in values.iter().chain(included) {
+        if let Some(image) = value.as_str() {
+            check(image, value.span, findings);
         }
     }
 }

@@ -71,15 +71,23 @@ fn fill(text: &str) -> String {
     filled
 }
 
-/// Links `[text](address)` as `text (address)`.
+/// Links `[text](address)` as `text (address)`, outside of code.
 fn without_links(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts: Vec<String> = parts
+        .map(|(index, part)| if index % 2 == 0 { without_links_in_prose(part) } else { part.to_owned() })
+        .collect();
+    parts.join("`")
+}
+
+fn without_links_in_prose(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, link)) = rest.split_once('[') {
         plain.push_str(before);
         let parts = link.split_once("](").and_then(|(words, rest)| {
             let (address, rest) = rest.split_once(')')?;
-            (!words.contains(['[', ']', '`'])).then_some((words, address, rest))
+            (!words.contains(['[', ']'])).then_some((words, address, rest))
         });
         match parts {
             Some((words, address, behind)) => {

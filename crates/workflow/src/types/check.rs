@@ -9,7 +9,7 @@ use super::github;
 use super::mistake::{Mistake, MistakeKind};
 use super::repetition;
 use super::ty::{ObjectType, Type};
-use crate::expr::{Comparison, Expr, Node, NodeKind, Value};
+use crate::expr::{Children, Comparison, Expr, Node, NodeKind, Value};
 use crate::read::suggest::nearest;
 
 /// Properties whose types are joined for `object.*`; of more nothing is said.
@@ -70,14 +70,8 @@ impl Checker<'_, '_> {
                 self.compare(node, comparison, left, right);
                 Type::Bool
             }
-            NodeKind::And(operands) => {
-                repetition::check(self, operands, true);
-                self.joined(operands, true)
-            }
-            NodeKind::Or(operands) => {
-                repetition::check(self, operands, false);
-                self.joined(operands, false)
-            }
+            NodeKind::And(operands) => self.joined(operands, true, None),
+            NodeKind::Or(operands) => self.joined(operands, false, None),
         }
     }
 
@@ -146,7 +140,12 @@ impl Checker<'_, '_> {
         let is_key = matches!(by, Type::Any | Type::Number | Type::String);
         match of {
             Type::Any => Type::Any,
-            Type::Array(ref item) | Type::Filtered(ref item) if is_key => Type::clone(item),
+            Type::Array(ref item) if is_key => Type::clone(item),
+            // The index is taken of each item.
+            Type::Filtered(ref items) if is_key => Type::Filtered(match &**items {
+                Type::Array(inner) => inner.clone(),
+                _ => Type::Any.into(),
+            }),
             Type::Object(ref object) if is_key => match object.properties().len() {
                 0 => object.rest().unwrap_or(Type::Any),
                 _ => Type::Any,
@@ -178,14 +177,25 @@ impl Checker<'_, '_> {
         Type::Filtered(item.into())
     }
 
-    /// `&&` and `||`: the value of one of the operands, of which those are left out that cannot be it.
-    fn joined(&mut self, operands: crate::expr::Children<'_>, is_and: bool) -> Type {
+    /// The type of a node where its value is known to be truthy, or falsy: in `a && b || c` that of `b`.
+    fn infer_assuming(&mut self, node: Node<'_>, truthy: Option<bool>) -> Type {
+        match node.kind() {
+            NodeKind::And(operands) => self.joined(operands, true, truthy),
+            NodeKind::Or(operands) => self.joined(operands, false, truthy),
+            _ => self.infer(node),
+        }
+    }
+
+    /// `&&` and `||`: the value of one of the operands, of which those are left out that cannot be it. What the value is
+    /// assumed to be, truthy or falsy, may leave only the last.
+    fn joined(&mut self, operands: Children<'_>, is_and: bool, assumed: Option<bool>) -> Type {
+        repetition::check(self, operands, is_and);
         let last = operands.len().saturating_sub(1);
         let mut joined: Option<Type> = None;
         for (place, operand) in operands.enumerate() {
-            let ty = self.infer(operand);
-            let passes_on = place == last || self.may_end(operand, &ty, is_and);
-            if passes_on {
+            let is_last = place == last;
+            let ty = self.infer_assuming(operand, if is_last { assumed } else { Some(!is_and) });
+            if is_last || assumed != Some(is_and) && may_end(operand, &ty, is_and) {
                 joined = Some(match joined {
                     Some(before) => before.or(&ty),
                     None => ty,
@@ -193,25 +203,6 @@ impl Checker<'_, '_> {
             }
         }
         joined.unwrap_or(Type::Any)
-    }
-
-    /// Whether an operand of such a type may be falsy, in `&&`, or truthy, in `||`.
-    fn may_end(&self, operand: Node<'_>, ty: &Type, is_and: bool) -> bool {
-        let truthy = match operand.kind() {
-            NodeKind::Bool(value) => Some(value),
-            NodeKind::String(text) => Some(!text.is_empty()),
-            NodeKind::Number(number) => Some(number != 0.0 && !number.is_nan()),
-            // In `a && b || c` the whole is `b` or `c`.
-            NodeKind::And(mut operands) if !is_and => {
-                return operands.next_back().is_none_or(|last| self.may_end(last, ty, is_and));
-            }
-            _ => match ty {
-                Type::Object(_) | Type::Array(_) | Type::Filtered(_) => Some(true),
-                Type::Null => Some(false),
-                _ => None,
-            },
-        };
-        truthy.is_none_or(|truthy| truthy != is_and)
     }
 
     fn compare(&mut self, node: Node<'_>, operator: Comparison, left: Node<'_>, right: Node<'_>) {
@@ -256,6 +247,21 @@ impl Checker<'_, '_> {
 pub(super) fn extent(node: Node<'_>) -> (usize, usize) {
     let (start, last) = (node.first().offset(), node.last());
     (start, (last.offset() + last.symbol_length()).saturating_sub(start))
+}
+
+/// Whether an operand of such a type may be falsy, in `&&`, or truthy, in `||`.
+fn may_end(operand: Node<'_>, ty: &Type, is_and: bool) -> bool {
+    let truthy = match operand.kind() {
+        NodeKind::Bool(value) => Some(value),
+        NodeKind::String(text) => Some(!text.is_empty()),
+        NodeKind::Number(number) => Some(number != 0.0 && !number.is_nan()),
+        _ => match ty {
+            Type::Object(_) | Type::Array(_) | Type::Filtered(_) => Some(true),
+            Type::Null => Some(false),
+            _ => None,
+        },
+    };
+    truthy.is_none_or(|truthy| truthy != is_and)
 }
 
 /// The type of an object's values.

@@ -28,3 +28,6 @@ pub use mistake::{Mistake, MistakeKind};
 pub use place::Site;
 pub use ty::{Name, ObjectType, Rest, Type};
 pub use walk::{action as mistakes_of_action, workflow as mistakes_of_workflow};
+
+#[cfg(test)]
+mod tests;

@@ -56,15 +56,37 @@ fn primitive() -> BoxedStrategy<String> {
     .boxed()
 }
 
+/// JSON whose numbers are written alike by both.
+fn document() -> BoxedStrategy<serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(serde_json::Value::from),
+        (-99_999_i32..99_999).prop_map(|number| json!(f64::from(number) / 100.0)),
+        (0_i32..100).prop_map(serde_json::Value::from),
+        "[ -~]{0,5}|[a-dA-D]{1,2}".prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let entries = proptest::collection::vec(("[a-z]{1,2}", inner.clone()), 0..2);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..3).prop_map(serde_json::Value::Array),
+            entries.prop_map(|entries| serde_json::Value::Object(entries.into_iter().collect())),
+        ]
+    })
+    .boxed()
+}
+
+/// The call that gives the value of a document.
+fn from_json(document: &serde_json::Value) -> String {
+    format!("fromJSON('{}')", document.to_string().replace('\'', "''"))
+}
+
 /// An expression without contexts.
 fn constant() -> BoxedStrategy<String> {
-    let collection = prop_oneof![
-        Just("fromJSON('[]')"),
-        Just("fromJSON('{}')"),
-        Just("fromJSON('[1, \"a\", null, true, [2.5]]')"),
-        Just("fromJSON('{\"k\": [{}, -1.25]}')"),
-    ];
-    let leaf = prop_oneof![4 => primitive(), 1 => collection.prop_map(str::to_owned)];
+    expression(prop_oneof![4 => primitive(), 1 => document().prop_map(|json| from_json(&json))].boxed())
+}
+
+/// An expression of such leaves.
+fn expression(leaf: BoxedStrategy<String>) -> BoxedStrategy<String> {
     let comparison = prop_oneof![Just("=="), Just("!="), Just("<"), Just("<="), Just(">"), Just(">=")];
     leaf.prop_recursive(4, 24, 4, move |inner| {
         let two = (inner.clone(), inner.clone());
@@ -80,7 +102,10 @@ fn constant() -> BoxedStrategy<String> {
             (inner.clone(), primitive()).prop_map(|(a, b)| format!("contains({a}, {b})")),
             (inner.clone(), primitive()).prop_map(|(a, b)| format!("join({a}, {b})")),
             inner.clone().prop_map(|a| format!("toJSON({a})")),
-            (any::<bool>(), inner.clone(), inner).prop_map(|(when, a, b)| format!("case({when}, {a}, {b})")),
+            (any::<bool>(), inner.clone(), inner.clone())
+                .prop_map(|(when, a, b)| format!("case({when}, {a}, {b})")),
+            (inner.clone(), any::<bool>(), inner)
+                .prop_map(|(a, then, b)| format!("case({a} == {a}, {b}, {then}, {a}, {b})")),
         ]
     })
     .boxed()
@@ -123,12 +148,72 @@ proptest! {
     }
 }
 
+/// The value of a context is the one that its JSON has, wherever in an expression it stands. The other implementation has
+/// no contexts, so that it is given the JSON. Each use is a context of its own: a collection is equal to itself alone.
+fn check_with_contexts(text: &str, documents: &[serde_json::Value]) {
+    let (mut ours, mut theirs, mut contexts) = (String::new(), String::new(), Contexts::new());
+    for (place, piece) in text.split("CONTEXT").enumerate() {
+        if let Some(place) = place.checked_sub(1) {
+            let document = &documents[place % documents.len()];
+            let name = format!("c{place}");
+            contexts.set(&name, Value::from_json(document));
+            ours.push_str(&name);
+            theirs.push_str(&from_json(document));
+        }
+        ours.push_str(piece);
+        theirs.push_str(piece);
+    }
+    let expr = parse(&ours, &NAMES).expect("the text is an expression");
+    let value = Oracle::parse(&theirs).expect("JSON in the place of contexts is an expression").consteval();
+    if let (Ok(ours), Some(value)) = (eval(&expr, &contexts, &NoHost), value) {
+        assert_eq!(ours.to_json(), oracle_json(value), "{theirs}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn contexts_have_the_value_of_their_json(
+        text in expression(prop_oneof![4 => Just("CONTEXT".to_owned()), 1 => primitive()].boxed()),
+        documents in proptest::collection::vec(document(), 1..4),
+    ) {
+        check_with_contexts(&text, &documents);
+    }
+
+    #[test]
+    fn whatever_both_take_for_an_expression_has_the_same_value(text in nearly_an_expression()) {
+        let (Ok(expr), Ok(theirs)) = (parse(&text, &NAMES), Oracle::parse(&text)) else { return Ok(()) };
+        let ours = eval(&expr, &Contexts::new(), &NoHost);
+        if let (Ok(ours), Some(theirs), None) = (ours, theirs.consteval(), known_difference(&text)) {
+            prop_assert_eq!(ours.to_json(), oracle_json(theirs), "{:?}", text);
+        }
+    }
+
+    #[test]
+    fn constant_parts_have_the_same_value(text in constant(), other in constant()) {
+        let whole = format!("(github.ref == {text}) || toJSON(github[{other}])");
+        let theirs = Oracle::parse(&whole).unwrap();
+        for (part, value) in theirs.consteval_subexprs() {
+            let source = part.origin.raw;
+            prop_assert_eq!(value_of(source), oracle_json(value), "{}", source);
+        }
+    }
+}
+
 #[test]
 fn known_differences_in_syntax() {
     for text in ["", "toJSON(a,)", "format()", "a[* == 1]"] {
         assert!(known_difference(text).is_some());
         assert_ne!(parse(text, &NAMES).is_ok(), Oracle::parse(text).is_ok(), "{text:?}");
     }
+}
+
+/// An expression over the context `a`, an empty list, which the other implementation can only read anew.
+fn check_one_value(text: &str, expected: serde_json::Value) {
+    let expr = parse(text, &NAMES).expect("the text is an expression");
+    let contexts = Contexts::new().with("a", Value::from_json(&json!([])));
+    assert_eq!(eval(&expr, &contexts, &NoHost).expect("it has a value").to_json(), expected, "{text}");
+    let theirs = text.replace('a', "fromJSON('[]')");
+    assert_ne!(Oracle::parse(&theirs).unwrap().consteval().map(oracle_json), Some(expected), "{text}");
 }
 
 #[test]
@@ -145,6 +230,8 @@ fn known_differences_in_values() {
     // Numbers have 15 digits and .NET's exponents.
     check("format('{0}', 1e21)", json!("1E+21"));
     check("format('{0}', 123456.7890123456)", json!("123456.789012346"));
+    // A collection is equal to itself alone, but it is: here it is read twice.
+    check_one_value("a == a", json!(true));
     // Case is folded one code point at a time.
     check("'ß' == 'SS'", json!(false));
     // An argument that is not needed is not evaluated.

@@ -143,6 +143,10 @@ impl ResolveWorkflow for CalledWorkflows<'_> {
         };
         match read_bytes(&path) {
             Ok(bytes) => Resolution::Found(SourceFile::from_bytes(name, &bytes)),
+            // Only a whole repository tells what is not there: files by themselves are looked at, too.
+            Err(_) if reference.repository.is_none() && !self.root.join(".git").exists() => {
+                Resolution::Unknown
+            }
             Err(_) => Resolution::Missing,
         }
     }

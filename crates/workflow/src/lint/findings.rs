@@ -95,6 +95,11 @@ impl<'a> Findings<'a> {
         })
     }
 
+    /// The errors of reading.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|finding| finding.is_error())
+    }
+
     /// All findings, in the order of the file.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics;

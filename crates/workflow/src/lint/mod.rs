@@ -53,6 +53,8 @@ pub use unit::{ActionUnit, ExpressionSite, JobUnit, StepOwner, StepUnit, Workflo
 
 /// Looks for one kind of finding. Each method is called for each part of its kind, in the order of the file.
 pub trait Check: Sync {
+    /// The text of a file, also of one that cannot be read.
+    fn text(&self, _findings: &mut Findings<'_>) {}
     /// A whole workflow.
     fn workflow(&self, _unit: WorkflowUnit<'_>, _findings: &mut Findings<'_>) {}
     /// A job.
@@ -93,6 +95,7 @@ pub fn examine_workflow(
 ) -> Parsed<Workflow> {
     let Parsed { value, diagnostics } = read::parse_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
+    walk::text(settings, &mut findings);
     if let Some((workflow, root)) = &value {
         walk::workflow(WorkflowUnit { file, workflow, root, settings }, &mut findings);
     }
@@ -109,6 +112,7 @@ pub fn examine_action(
 ) -> Parsed<Action> {
     let (value, Parsed { value: root, diagnostics }) = read::parse_action_with_root(file, options);
     let mut findings = Findings::new(file, settings, diagnostics);
+    walk::text(settings, &mut findings);
     if let (Some(action), Some(root)) = (&value, &root) {
         walk::action(ActionUnit { file, action, root, settings }, &mut findings);
     }

@@ -45,6 +45,11 @@ pub(crate) fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// Calls the rules for a file's text.
+pub(crate) fn text(settings: &super::Settings<'_>, findings: &mut Findings<'_>) {
+    Walk { findings, rules: active(settings) }.each(|check, findings| check.text(findings));
+}
+
 type Active = Vec<(&'static Rule, &'static dyn Check)>;
 
 fn active(settings: &super::Settings<'_>) -> Active {

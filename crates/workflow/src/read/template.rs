@@ -88,6 +88,7 @@ impl TemplateReader<'_, '_> {
                     if !keys.take(name) {
                         let message = format!("{} is already defined", quoted(name));
                         self.report.error(key_span, "duplicate-key", message);
+                        self.repeated(&choices, name, value_node, place.allowed);
                         continue;
                     }
                     match (self.property(&mut choices, name), loose) {
@@ -114,13 +115,34 @@ impl TemplateReader<'_, '_> {
                     }
                 }
             };
-            match self.value(value_node, value_place) {
+            let is_merge = matches!(&key, Key::Literal(name) if &**name == "<<")
+                && matches!(value_node.kind, NodeKind::Mapping(_));
+            let before = self.report.len();
+            let value = self.value(value_node, value_place);
+            if is_merge && self.report.len() > before {
+                self.no_merge(key_span);
+            }
+            match value {
                 Some(value) => keys.add(Entry { key, key_span, value }),
                 None => keys.refuse(key),
             }
         }
         self.check_choice(choices.left(), &keys, has_expression_key, span);
         Some(Token { kind: TokenKind::Mapping(keys.into_entries()), span })
+    }
+
+    /// The value of a key that is there a second time, only to find the mistakes in it.
+    fn repeated(&mut self, choices: &Choices, name: &str, value: Node, allowed: Allowed) {
+        if let Some(property) = choices.left().iter().find_map(|mapping| mapping.property(name)) {
+            let place = self.inside(allowed, property.definition);
+            self.value(value, place);
+        }
+    }
+
+    /// Whoever writes `<<` wants to merge a mapping, which here is the value of a key like others, and does not fit.
+    fn no_merge(&mut self, span: Span) {
+        let diagnostic = self.report.describe(span, "unexpected-key", "Unexpected value '<<'");
+        self.report.push(diagnostic.with_help("GitHub does not merge mappings; repeat the keys"));
     }
 
     /// A mapping's key; `None` if it is refused.
@@ -142,6 +164,10 @@ impl TemplateReader<'_, '_> {
             return Some(Scalar::Literal(text));
         }
         if allowed.is_nothing() {
+            // One literal text is that text, also where no expression may stand.
+            if let Ok(Scalar::Literal(text)) = expression::scan(&text, allowed) {
+                return Some(Scalar::Literal(text));
+            }
             let message = "A template expression is not allowed in this context";
             self.report.error(span, "expression-not-allowed", message);
             return None;

@@ -4,6 +4,7 @@
 //! scalars are typed as GitHub types them ([`scalar`]); mappings keep the order of the file and their duplicate keys,
 //! which the template reader refuses because it compares keys without regard to case.
 
+mod anchors;
 mod build;
 mod direct;
 mod scalar;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{SourceFile, Span};
 
+pub(crate) use anchors::Anchors;
 pub use written::Written;
 
 /// Nesting of sequences and mappings that GitHub allows.

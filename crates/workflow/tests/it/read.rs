@@ -111,7 +111,10 @@ fn structure_is_checked() {
     check_job("steps: []\ncontainer: x\n", &["4:5 missing-key"]);
     check_steps("  - name: nothing", &["6:9 ambiguous-mapping"]);
     check_steps("  - run: x\n    uses: a/b@c", &["7:9 unexpected-key"]);
-    check("on: push\nenv: &e {A: 1}\njobs: {a: {runs-on: x, env: {<<: *e}}}\n", &["2:9 unexpected-mapping"]);
+    check(
+        "on: push\nenv: &e {A: 1}\njobs: {a: {runs-on: x, env: {<<: *e}}}\n",
+        &["2:9 unexpected-mapping", "3:30 unexpected-key"],
+    );
 }
 
 #[test]

@@ -23,10 +23,9 @@ impl Check for ContainerSettings {
     fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
         let JobKind::Steps(steps) = &unit.job.kind else { return };
         if let Some(container) = &steps.container {
-            let is_empty = container.as_str() == Some("")
-                || (matches!(container.kind, TokenKind::Null)
-                    && findings.file().slice(container.span).is_empty());
-            if is_empty {
+            let is_meant = matches!(findings.file().slice(container.span), "null" | "Null" | "NULL" | "~");
+            let is_empty = container.as_str() == Some("") || matches!(container.kind, TokenKind::Null);
+            if is_empty && !is_meant {
                 findings.add(container.span, "the container has no image, so that the job runs without one");
             }
             check_credentials(container, findings);

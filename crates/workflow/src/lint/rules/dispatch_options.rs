@@ -32,8 +32,10 @@ impl Check for DispatchOptions {
 }
 
 fn check(options: &Token, default: Option<&Token>, findings: &mut Findings<'_>) {
+    let place = options.span;
     let options = options.items();
     if options.is_empty() {
+        findings.add(place, "there is no option to choose");
         return;
     }
     for (index, option) in options.iter().enumerate() {

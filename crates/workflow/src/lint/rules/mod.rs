@@ -3,6 +3,7 @@
 mod action_inputs;
 mod action_metadata;
 mod all_secrets;
+mod anchor;
 mod artifact_credentials;
 mod bot_condition;
 mod cache_in_release;
@@ -16,13 +17,17 @@ mod dangerous_trigger;
 mod deprecated_command;
 mod deprecated_input;
 mod dispatch_options;
+mod duplicate_need;
 mod env_name;
 mod environment_injection;
 mod event_payload;
 mod excessive_permissions;
 mod expression_type;
+mod filter_list;
+mod filter_pattern;
 mod hardcoded_credentials;
 mod image_reference;
+mod incomplete;
 mod insecure_commands;
 mod local_action;
 mod matrix_duplicate;
@@ -56,6 +61,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &action_inputs::RULE,
     &action_metadata::RULE,
     &all_secrets::RULE,
+    &anchor::RULE,
     &artifact_credentials::RULE,
     &bot_condition::RULE,
     &cache_in_release::RULE,
@@ -69,14 +75,18 @@ pub(crate) static RULES: &[&Rule] = &[
     &deprecated_command::RULE,
     &deprecated_input::RULE,
     &dispatch_options::RULE,
+    &duplicate_need::RULE,
     &env_name::RULE,
     &environment_injection::RULE,
     &event_payload::RULE,
     &excessive_permissions::RULE,
     &expression_type::RULE,
+    &filter_list::RULE,
+    &filter_pattern::RULE,
     &hardcoded_credentials::RULE,
     &super::ignore::RULE,
     &image_reference::RULE,
+    &incomplete::RULE,
     &insecure_commands::RULE,
     &local_action::RULE,
     &matrix_duplicate::RULE,

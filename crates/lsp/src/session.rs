@@ -220,3 +220,89 @@ fn capabilities(encoding: Encoding) -> ServerCapabilities {
         ..answers::capabilities()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lsp_server::{Notification, Request};
+    use serde_json::{Value, json};
+
+    use super::Session;
+    use crate::repository::{NoSettings, ReadSettings, RepositorySettings};
+
+    struct Nothing;
+
+    impl ReadSettings for Nothing {
+        fn read(&self, _: Option<&std::path::Path>) -> Result<Box<dyn RepositorySettings>, String> {
+            Ok(Box::new(NoSettings))
+        }
+    }
+
+    const URI: &str = "file:///nowhere/.github/workflows/a.yml";
+
+    fn notice(session: &mut Session<'_>, method: &str, params: Value) {
+        session.notice(Notification { method: format!("textDocument/{method}"), params });
+    }
+
+    fn open(session: &mut Session<'_>, text: &str) {
+        let document = json!({ "uri": URI, "languageId": "yaml", "version": 1, "text": text });
+        notice(session, "didOpen", json!({ "textDocument": document }));
+    }
+
+    fn change(session: &mut Session<'_>, version: i32, text: &str) {
+        let document = json!({ "uri": URI, "version": version });
+        notice(
+            session,
+            "didChange",
+            json!({ "textDocument": document, "contentChanges": [{ "text": text }] }),
+        );
+    }
+
+    /// The versions whose findings the editor is told, and whether there are any.
+    fn told(session: &mut Session<'_>) -> Vec<(Value, bool)> {
+        let next = std::iter::from_fn(|| session.next_diagnostics());
+        next.map(|told| (told.params["version"].clone(), told.params["diagnostics"] != json!([]))).collect()
+    }
+
+    fn running() -> Session<'static> {
+        let mut session = Session::new(&Nothing);
+        let params = json!({ "capabilities": {} });
+        let answer = session.answer(Request { id: 1.into(), method: "initialize".into(), params });
+        assert!(answer.response_result.is_ok());
+        session
+    }
+
+    #[test]
+    fn only_the_last_of_many_changes_is_analysed() {
+        let mut session = running();
+        open(&mut session, "on: push\n");
+        for version in 2..100 {
+            change(&mut session, version, "on: [\n");
+        }
+        assert_eq!(told(&mut session), [(json!(99), true)]);
+        assert_eq!(told(&mut session), []);
+    }
+
+    #[test]
+    fn what_the_editor_knows_is_not_told_again() {
+        let mut session = running();
+        open(&mut session, "on: [\n");
+        assert_eq!(told(&mut session), [(json!(1), true)]);
+        notice(&mut session, "didSave", json!({ "textDocument": { "uri": URI } }));
+        assert_eq!(told(&mut session), []);
+        notice(&mut session, "didClose", json!({ "textDocument": { "uri": URI } }));
+        assert_eq!(told(&mut session), [(Value::Null, false)]);
+        change(&mut session, 3, "on: push\n");
+        assert_eq!(told(&mut session), []);
+    }
+
+    #[test]
+    fn nothing_is_taken_before_and_after_a_session() {
+        let mut session = Session::new(&Nothing);
+        open(&mut session, "on: [\n");
+        assert_eq!(told(&mut session), []);
+        let mut session = running();
+        open(&mut session, "on: [\n");
+        session.answer(Request { id: 2.into(), method: "shutdown".into(), params: Value::Null });
+        assert_eq!(told(&mut session), []);
+    }
+}

@@ -12,6 +12,7 @@ mod evaluate;
 mod graph;
 mod known;
 mod mermaid;
+mod order;
 mod outline;
 mod skip;
 

@@ -1,15 +1,16 @@
 //! Which jobs and legs a plan has, as far as that is known before the run.
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::evaluate::mentions;
 use super::known::Known;
-use super::{Plan, PlannedWorkflow, skip};
+use super::order::{Placed, place};
+use super::{Plan, PlannedWorkflow};
 use crate::expr::{Contexts, Object, Value};
 use crate::matrix::{Leg, Strategy, leg_name};
-use crate::model::{Job, JobKind};
+use crate::model::{Call, Job, JobKind};
 use crate::template::Token;
 
 /// The most jobs that one outline lists, those of called workflows included; further ones are left out.
@@ -190,18 +191,14 @@ impl Outliner<'_> {
         inputs: &Value,
         unknown_inputs: &[String],
     ) -> Vec<JobOutline> {
-        let stages = stages(planned, jobs);
         let contexts = Contexts::new()
             .with("github", self.plan.github.clone())
             .with("vars", self.plan.vars.clone())
             .with("inputs", inputs.clone());
         let known = Known { contexts: &contexts, unknown_inputs };
-        let skipped = skipped(planned, jobs, &stages, known);
         let mut outlines = Vec::new();
-        for job in jobs {
-            let id = job.id.value.as_str();
-            let stage = stages.get(id).copied().unwrap_or(0);
-            let common = Common { stage, unknown_inputs, skipped: skipped.get(id).cloned(), fails: None };
+        for Placed { job, stage, skipped } in place(jobs, known) {
+            let common = Common { stage, unknown_inputs, skipped, fails: None };
             self.job(planned, job, common, &contexts, &mut outlines);
         }
         outlines
@@ -266,18 +263,8 @@ impl Outliner<'_> {
             JobKind::Steps(_) => (None, None),
             JobKind::Call(call) => {
                 let known = Known { contexts, unknown_inputs: common.unknown_inputs };
-                let mut unknown = call.with.as_ref().map(|with| known.lacks(with)).unwrap_or_default();
-                let jobs = planned.called(job).map(|called| {
-                    let inputs = planned.call_inputs(call, called, contexts).unwrap_or_else(|error| {
-                        fails = fails.take().or_else(|| unknown.is_empty().then(|| error.to_string()));
-                        let trigger = called.workflow.on.events.get("workflow_call");
-                        let declared = trigger.into_iter().flat_map(|trigger| trigger.call_inputs.keys());
-                        unknown.extend(declared.cloned());
-                        Value::Null
-                    });
-                    let jobs: Vec<&Job> = called.workflow.jobs.iter().collect();
-                    self.workflow(called, &jobs, &inputs, &unknown)
-                });
+                let called = planned.called(job);
+                let jobs = called.map(|called| self.called(planned, call, called, known, &mut fails));
                 (Some(call.uses.value.clone()), jobs)
             }
         };
@@ -296,45 +283,25 @@ impl Outliner<'_> {
             jobs: jobs.unwrap_or_default(),
         })
     }
-}
-
-/// The stage of each job, by its id. A cycle, which the reader refuses, leaves its jobs where they are found.
-fn stages<'a>(planned: &'a PlannedWorkflow, jobs: &[&'a Job]) -> IndexMap<&'a str, usize> {
-    let mut stages: IndexMap<&str, usize> = IndexMap::new();
-    for _ in jobs {
-        let before = stages.len();
-        for job in jobs.iter().filter(|job| !stages.contains_key(job.id.value.as_str())).collect::<Vec<_>>() {
-            let needs = planned.needs(job).into_iter();
-            let of_needs: Option<Vec<usize>> =
-                needs.map(|need| stages.get(need.id.value.as_str()).copied()).collect();
-            if let Some(of_needs) = of_needs {
-                let stage = of_needs.into_iter().max().map_or(0, |stage| stage + 1);
-                stages.insert(&job.id.value, stage);
-            }
-        }
-        if stages.len() == before {
-            break;
-        }
+    /// The jobs of a called workflow; sets why the call is sure to fail, where it is.
+    fn called(
+        &mut self,
+        planned: &PlannedWorkflow,
+        call: &Call,
+        called: &PlannedWorkflow,
+        known: Known<'_>,
+        fails: &mut Option<String>,
+    ) -> Vec<JobOutline> {
+        let mut unknown = call.with.as_ref().map(|with| known.lacks(with)).unwrap_or_default();
+        let inputs = planned.call_inputs(call, called, known.contexts).unwrap_or_else(|error| {
+            *fails = fails.take().or_else(|| unknown.is_empty().then(|| error.to_string()));
+            let trigger = called.workflow.on.events.get("workflow_call");
+            unknown.extend(trigger.into_iter().flat_map(|trigger| trigger.call_inputs.keys()).cloned());
+            Value::Null
+        });
+        let jobs: Vec<&Job> = called.workflow.jobs.iter().collect();
+        self.workflow(called, &jobs, &inputs, &unknown)
     }
-    stages
-}
-
-/// The jobs that are sure to be skipped, by their id, with the reason.
-fn skipped<'a>(
-    planned: &'a PlannedWorkflow,
-    jobs: &[&'a Job],
-    stages: &IndexMap<&'a str, usize>,
-    known: Known<'_>,
-) -> IndexMap<&'a str, String> {
-    let mut ordered = jobs.to_vec();
-    ordered.sort_by_key(|job| stages.get(job.id.value.as_str()));
-    let mut skipped = IndexMap::new();
-    for job in ordered {
-        if let Some(reason) = skip::reason(planned, job, known, &skipped) {
-            skipped.insert(job.id.value.as_str(), reason);
-        }
-    }
-    skipped
 }
 
 /// Whether the value depends on jobs that ran before.

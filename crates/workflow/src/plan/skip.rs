@@ -3,34 +3,34 @@
 //! A condition is tried with every status that the jobs before may leave; a job is sure to be skipped when it holds with
 //! none. What depends on the results of other jobs, or cannot be evaluated here, is not sure.
 
-use indexmap::IndexMap;
-
-use super::PlannedWorkflow;
 use super::known::Known;
 use crate::expr::{Expr, Function, HashFilesError, HostFunctions, JobStatus, Node, NodeKind, eval};
 use crate::model::Job;
 
-/// Why the job is sure to be skipped; none where it may run. `skipped` are the jobs, by id, that are known to be.
-pub(super) fn reason(
-    planned: &PlannedWorkflow,
-    job: &Job,
-    known: Known<'_>,
-    skipped: &IndexMap<&str, String>,
-) -> Option<String> {
-    let ancestors = planned.ancestors(job);
-    let lost = ancestors.iter().copied().find(|id| skipped.contains_key(id));
-    let statuses: &[JobStatus] = match (ancestors.is_empty(), lost) {
-        (true, _) => &[JobStatus::Success, JobStatus::Cancelled],
-        (false, None) => &[JobStatus::Success, JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
-        (false, Some(_)) => &[JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
+/// What a job needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Needs<'a> {
+    /// No job.
+    Nothing,
+    /// Jobs that may all run.
+    Others,
+    /// Jobs of which this one is sure to be skipped.
+    Skipped(&'a str),
+}
+
+/// Why the job is sure to be skipped; none where it may run.
+pub(super) fn reason(job: &Job, known: Known<'_>, needs: Needs<'_>) -> Option<String> {
+    let statuses: &[JobStatus] = match needs {
+        Needs::Nothing => &[JobStatus::Success, JobStatus::Cancelled],
+        Needs::Others => &[JobStatus::Success, JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
+        Needs::Skipped(_) => &[JobStatus::Failure, JobStatus::Cancelled, JobStatus::Skipped],
     };
     if statuses.iter().any(|status| may_hold(&job.condition, known, *status)) {
         return None;
     }
-    let direct = job.needs.iter().map(|need| need.value.as_str()).find(|id| skipped.contains_key(id));
-    Some(match direct.or(lost) {
-        Some(id) => format!("it needs `{id}`, which is skipped"),
-        None => format!("its condition never holds: `{}`", written(&job.condition)),
+    Some(match needs {
+        Needs::Skipped(id) => format!("it needs `{id}`, which is skipped"),
+        Needs::Nothing | Needs::Others => format!("its condition never holds: `{}`", written(&job.condition)),
     })
 }
 

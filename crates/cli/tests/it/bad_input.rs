@@ -210,3 +210,92 @@ fn a_full_disk_is_named() {
     assert_eq!(answer.code, Some(2), "{}", answer.stderr);
     assert!(answer.stderr.contains("the disk is full"), "{}", answer.stderr);
 }
+
+/// Kilobytes of addresses that a check may take: far more than it needs, far less than input that multiplies would.
+const MEMORY: &str = "1500000";
+
+/// Checks a file with these bytes, its memory bounded.
+fn check(bytes: &[u8]) -> Answer {
+    let place = Place::new();
+    std::fs::write(place.root().join("ci.yml"), bytes).expect("a file can be written");
+    let inner = place.command(&["check", "ci.yml"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", MEMORY]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(place.root());
+    answer(command.output().expect("a shell starts"))
+}
+
+/// A file that is checked, and refused with this message at this place.
+fn found(bytes: impl AsRef<[u8]>, place: &str, message: &str) {
+    let answer = check(bytes.as_ref());
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{}", answer.stderr);
+    assert!(answer.stderr.contains(&format!("ci.yml{place}")), "{place} is not in:\n{}", answer.stderr);
+    assert!(answer.stderr.contains(message), "{message} is not in:\n{}", answer.stderr);
+}
+
+#[test]
+fn files_that_are_too_large() {
+    let line = "# 16 characters\n";
+    let answer = check(line.repeat(50 * 1024 * 1024 / line.len()).as_bytes());
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""), "{}", answer.stderr);
+    assert!(answer.stderr.contains("bytes"), "{}", answer.stderr);
+    found(
+        line.repeat(20 * 1024 * 1024 / line.len()),
+        "",
+        "the maximum file size of 1048576 bytes has been exceeded",
+    );
+}
+
+#[test]
+fn collections_that_are_too_deep() {
+    let mut levels = String::new();
+    (0..60).for_each(|level| levels.push_str(&format!("{}a:\n", " ".repeat(level))));
+    for text in [
+        format!("a: {}", "[".repeat(100_000)),
+        format!("a: {}", "{b: ".repeat(100_000)),
+        format!("a:\n  {}", "- ".repeat(100_000)),
+        levels,
+    ] {
+        found(text, ":", "maximum object depth exceeded: more than 50 levels");
+    }
+}
+
+#[test]
+fn aliases_that_multiply() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..9 {
+        let before = vec![format!("*a{}", level - 1); 10].join(", ");
+        text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+    }
+    found(text, ":", "the file is too large: its aliases expanded");
+}
+
+#[test]
+fn expressions_that_are_too_long_or_too_deep() {
+    let long = "a".repeat(100_000);
+    let step = |expression: String| {
+        steps(&format!("      - run: echo\n        env:\n          A: ${{{{ {expression} }}}}\n"))
+    };
+    found(step(format!("'{long}'")), ":8:14", "Exceeded max expression length 21000");
+    found(step(format!("x ${{{{ '{long}' }}}} y")), ":8:14", "Exceeded max expression length 21000");
+    found(step("(".repeat(100_000)), ":8:14", "Exceeded max expression length 21000");
+    found(step("!".repeat(10_000)), ":8:14", "Unexpected end of expression");
+    found(step(format!("{}env", "!".repeat(10_000))), ":8:14", "Exceeded max expression depth 50");
+    found(
+        steps(&format!("      - run: echo\n        if: {}true\n", "true && (".repeat(2000))),
+        ":7:13",
+        "Unexpected end of expression",
+    );
+}
+
+#[test]
+fn files_of_other_encodings_and_half_typed_ones() {
+    found(b"on: push\nname: B\xE4r\n", ":2:8", "the file is not UTF-8 text");
+    found("on: push\njobs:\n\ta: b\n", ":3", "tabs");
+    found("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: 'echo\n", ":6:14", "quote");
+    found("on: push\njobs:\n  a:\n    runs-on: [x, \n", ":4:14", "bracket");
+    found("on: push\njobs:\n  a:\n    runs-on: x\n    ste", ":5:5", "ste");
+    let windows = steps("      - run: |\n          echo a\n          echo b\n").replace('\n', "\r\n");
+    let answer = check(format!("\u{feff}{windows}").as_bytes());
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), ""), "{}", answer.stderr);
+}

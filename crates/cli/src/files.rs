@@ -32,8 +32,11 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// The bytes of a file, up to a limit.
 pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    // Room for all of it: it is then read at once. What is no regular file has no size.
+    let size = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes")));
     }

@@ -264,23 +264,28 @@ impl DoubleEndedIterator for Children<'_> {
 impl ExactSizeIterator for Children<'_> {}
 
 impl<'a> Node<'a> {
+    #[inline]
     pub(crate) fn syntax(self) -> &'a Syntax {
         &self.tree.nodes[self.id as usize].0
     }
 
+    #[inline]
     pub(crate) fn at(self, id: NodeId) -> Self {
         Self { tree: self.tree, id }
     }
 
+    #[inline]
     pub(crate) fn text(self, extent: Extent) -> &'a str {
         &self.tree.source[extent.range()]
     }
 
+    #[inline]
     pub(crate) fn children(self, extent: Extent) -> Children<'a> {
         Children { tree: self.tree, ids: &self.tree.operands[extent.range()] }
     }
 
     /// What the node is, with its operands.
+    #[inline]
     pub fn kind(self) -> NodeKind<'a> {
         match self.syntax() {
             Syntax::Null => NodeKind::Null,

@@ -9,21 +9,26 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if word.len() > MAX_LENGTH {
         return None;
     }
-    let word = word.to_lowercase();
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let word: Vec<char> = word.to_lowercase().chars().collect();
+    let allowed = (word.len() / 3).clamp(1, 3);
+    let mut letters = Vec::new();
+    let mut distance_of = |candidate: &str| {
+        letters.clear();
+        letters.extend(candidate.chars().flat_map(char::to_lowercase));
+        // Each character more or less is a difference.
+        if letters.len().abs_diff(word.len()) > allowed { usize::MAX } else { distance(&word, &letters) }
+    };
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= MAX_LENGTH)
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (distance_of(candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
+fn distance(left: &[char], right: &[char]) -> usize {
     let mut rows = vec![(0..=right.len()).collect::<Vec<_>>()];
     for (i, a) in left.iter().enumerate() {
         let mut row = vec![i + 1];

@@ -4,7 +4,9 @@
 //! `table.tsv` is written by `script/known-actions`. A line is the facts of one or more major versions of an action:
 //! its name in lower case, the versions (each with the newest minor version that is known, `HEAD` for the default
 //! branch), what `runs.using` says, the inputs (`!` before one that every version wants, `~` before one that is
-//! deprecated, `*` last where newer minor versions may have others) and the outputs (`*` first where there may be others). The lines are in the order of the names; nothing is built at start.
+//! deprecated, `*` last where newer minor versions may have others) and the outputs (`*` first where there may be others). The lines are in the order of the names.
+
+use std::sync::LazyLock;
 
 static TABLE: &str = include_str!("table.tsv");
 
@@ -33,7 +35,7 @@ pub struct KnownInput {
 pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
     let (name, version) = uses.split_once('@')?;
     let version = Version::parse(if is_commit(version) { comment? } else { version })?;
-    let mut lines = TABLE[first_line(name)?..].lines().map(|line| line.split('\t'));
+    let mut lines = lines_from(name).iter().map(|line| line.split('\t'));
     loop {
         let mut fields = lines.next()?;
         if !fields.next()?.eq_ignore_ascii_case(name) {
@@ -119,21 +121,16 @@ impl<'a> Version<'a> {
     }
 }
 
-/// Where the first line of the action with this name begins.
-fn first_line(name: &str) -> Option<usize> {
-    let start_of = |offset: usize| TABLE[..offset].rfind('\n').map_or(0, |newline| newline + 1);
-    let (mut low, mut high) = (0, TABLE.len());
-    while low < high {
-        let line = start_of(low + (high - low) / 2);
-        let (found, _) = TABLE[line..].split_once('\t')?;
+/// The table's lines; they are told apart when the first action is looked for.
+static LINES: LazyLock<Vec<&'static str>> = LazyLock::new(|| TABLE.lines().collect());
+
+/// The lines from the first one of the action with this name on, if there is such.
+fn lines_from(name: &str) -> &'static [&'static str] {
+    let is_before = |line: &&str| {
         let lower = name.bytes().map(|byte| byte.to_ascii_lowercase());
-        if found.bytes().lt(lower) {
-            low = TABLE[line..].find('\n').map_or(TABLE.len(), |length| line + length + 1);
-        } else {
-            high = line;
-        }
-    }
-    (low < TABLE.len()).then_some(low)
+        line.bytes().take_while(|byte| *byte != b'\t').lt(lower)
+    };
+    &LINES[LINES.partition_point(is_before)..]
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "measured".to_owned(),
         repository: "measured".to_owned(),
         folders: Vec::new(),
+        in_memory: Vec::new(),
         read_only: Vec::new(),
         caller: Caller {
             home: std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default(),

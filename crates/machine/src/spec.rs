@@ -12,6 +12,8 @@ pub struct MachineSpec {
     pub repository: String,
     /// What the machine's folders begin with. A place that is not named begins empty.
     pub folders: Vec<Folder>,
+    /// Names of folders in [`Place::Temp`] for small files that come and go. The backend may keep them in memory.
+    pub in_memory: Vec<String>,
     /// Host paths that the machine sees at the same place, read-only.
     pub read_only: Vec<PathBuf>,
     /// Whose tools the machine offers.

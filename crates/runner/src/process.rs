@@ -24,6 +24,9 @@ use crate::step::{End, Frame};
 /// The largest file of problem matchers, in bytes.
 const MAX_MATCHER_FILE: u64 = 1024 * 1024;
 
+/// The folder of command files, in `RUNNER_TEMP`.
+pub(crate) const COMMAND_FOLDER: &str = "_runner_file_commands";
+
 /// The command files: the property of the `github` context and the beginning of the file's name.
 const COMMAND_FILES: [(&str, &str); 5] = [
     ("path", "add_path_"),
@@ -54,7 +57,7 @@ pub(crate) struct CommandFiles([String; COMMAND_FILES.len()]);
 impl CommandFiles {
     pub(crate) fn new(job: &Job) -> Self {
         let number = job.next_number();
-        let folder = format!("{}/_runner_file_commands", job.temp);
+        let folder = format!("{}/{COMMAND_FOLDER}", job.temp);
         Self(COMMAND_FILES.map(|(_, prefix)| format!("{folder}/{prefix}{number}")))
     }
 

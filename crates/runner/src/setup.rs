@@ -19,6 +19,7 @@ use crate::job::{Defaults, Job, Refused};
 use crate::options::Options;
 use crate::output::mask::Masker;
 use crate::output::matcher::Matchers;
+use crate::process::COMMAND_FOLDER;
 use crate::sink::{Sink, with_sources};
 use crate::step;
 use crate::watch::Limit;
@@ -29,6 +30,9 @@ const DEFAULT_TIMEOUT_MINUTES: f64 = 360.0;
 
 /// How long a cancelled job may take to end that does not say.
 const DEFAULT_CANCEL_TIMEOUT_MINUTES: f64 = 5.0;
+
+/// The folder of the event's payload, in `RUNNER_TEMP`.
+const EVENT_FOLDER: &str = "_github_workflow";
 
 /// Labels of machines that this runner cannot make.
 const FOREIGN_SYSTEMS: [(&str, &str); 2] = [("windows", "Windows"), ("macos", "macOS")];
@@ -118,6 +122,7 @@ impl Setup {
             name: format!("{}-{}", spec.run, spec.job),
             repository: repository.to_owned(),
             folders: vec![Folder { place: Place::Workspace, content }],
+            in_memory: [COMMAND_FOLDER, EVENT_FOLDER].map(str::to_owned).to_vec(),
             read_only: objects.into_iter().collect(),
             caller: self.options.caller.clone(),
             network: self.options.network,
@@ -141,7 +146,7 @@ impl Setup {
             contexts.get("github").unwrap_or(&Value::Null),
             [
                 ("workspace", Value::from(workspace.as_str())),
-                ("event_path", Value::from(format!("{temp}/_github_workflow/event.json"))),
+                ("event_path", Value::from(format!("{temp}/{EVENT_FOLDER}/event.json"))),
             ],
         );
         contexts.set("github", github);
@@ -252,7 +257,7 @@ async fn write_event(job: &Job) -> Result<(), String> {
     let event = github.get("event").filter(|event| !matches!(event, Value::Null)).cloned();
     let data = serde_json::to_vec(&event.unwrap_or_else(|| Object::new().into()).to_json())
         .map_err(|error| error.to_string())?;
-    let path = format!("{}/_github_workflow/event.json", job.temp);
+    let path = format!("{}/{EVENT_FOLDER}/event.json", job.temp);
     let file = FileToWrite { path, data, mode: 0o644 };
     job.machine.write_files(vec![file]).await.map_err(|error| error.to_string())
 }

@@ -10,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, mount
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::{Fork, Mount, Preparation, TemplateError, failed};
+use super::{Fork, Mount, Preparation, Room, TemplateError, failed};
 
 /// The length of an instruction of a system call filter, in bytes.
 const INSTRUCTION: usize = 8;
@@ -65,11 +65,23 @@ fn make(one: &Mount) -> io::Result<()> {
         Mount::ReadOnly { at } => {
             mount_remount(at, plain | MountFlags::BIND | MountFlags::RDONLY, c"").map_err(io::Error::from)
         }
-        Mount::Empty { at, mode, writable } => {
+        Mount::Empty { at, mode, room } => {
+            let size = match room {
+                Room::Bytes(bytes) => format!(",size={bytes}"),
+                Room::Nothing | Room::Half => String::new(),
+            };
             let mut flags = plain;
-            flags.set(MountFlags::RDONLY, !writable);
-            let mode = std::ffi::CString::new(format!("mode={mode:o}")).expect("a number has no zero byte");
-            Ok(mount("tmpfs", at, "tmpfs", flags, mode.as_c_str())?)
+            flags.set(MountFlags::RDONLY, *room == Room::Nothing);
+            let options = std::ffi::CString::new(format!("mode={mode:o}{size}"));
+            let options = options.expect("numbers have no zero bytes");
+            let empty = || mount("tmpfs", at, "tmpfs", flags, options.as_c_str());
+            match empty() {
+                Err(rustix::io::Errno::NOENT) => {
+                    fs::create_dir_all(at)?;
+                    Ok(empty()?)
+                }
+                mounted => Ok(mounted?),
+            }
         }
         Mount::Processes { at } => Ok(mount("proc", at, "proc", plain | MountFlags::NOEXEC, None)?),
         Mount::Terminals { at } => {

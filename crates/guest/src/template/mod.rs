@@ -74,14 +74,25 @@ pub enum Mount {
     Bind { from: OsString, to: OsString },
     /// Nothing can be written at this place any more. It must be a mount already.
     ReadOnly { at: OsString },
-    /// An empty folder with these permission bits.
-    Empty { at: OsString, mode: u32, writable: bool },
+    /// An empty folder in memory with these permission bits. A mount point that is missing is made.
+    Empty { at: OsString, mode: u32, room: Room },
     /// The processes of the namespace that this is done in.
     Processes { at: OsString },
     /// Terminals of its own.
     Terminals { at: OsString },
     /// What is mounted at this place, and in it, is gone from here.
     Remove { at: OsString },
+}
+
+/// What fits into a folder in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Room {
+    /// Nothing: it is read-only.
+    Nothing,
+    /// So many bytes.
+    Bytes(u64),
+    /// As much as half of the host's memory.
+    Half,
 }
 
 /// What a template answers to [`Order::Fork`].

@@ -44,7 +44,9 @@ fn a_template_ends_with_its_socket() {
 
 #[test]
 fn an_order_that_makes_no_sense_ends_the_template() {
-    let nonsense = |socket: &OwnedFd| drop(rustix::net::send(socket, b"\xff\xff", SendFlags::NOSIGNAL));
+    let nonsense = |socket: &OwnedFd| {
+        assert_eq!(rustix::net::send(socket, b"\xff\xff", SendFlags::NOSIGNAL), Ok(2));
+    };
     check(nonsense, (false, "guest agent: cannot read the template's first order: "));
     let early = |socket: &OwnedFd| send(socket, &fork(), &[]).unwrap();
     check(early, (false, "guest agent: cannot fork a machine before the template is prepared: "));

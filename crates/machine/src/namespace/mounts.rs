@@ -3,11 +3,12 @@
 //! Each of bubblewrap's mounts takes much longer than one of these. So bubblewrap only brings in what is the host's; what
 //! hides a part of that, and what is one machine's, is mounted from inside.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use guest::template::Mount;
+use guest::template::{Mount, Room};
 use rustix::fs::{Access, access};
 
 use super::arguments::CERTIFICATES;
@@ -26,6 +27,9 @@ pub(super) const CARGO_HOME: &str = "/home/runner/.cargo";
 
 /// Where Go finds modules that the caller has downloaded.
 pub(super) const GO_MODULES: &str = "/run/firedog/go-modules";
+
+/// Most bytes in a folder that [`MachineSpec::in_memory`] names.
+const MAX_IN_MEMORY: u64 = 256 * 1024 * 1024;
 
 /// Parts of `/proc` that change the whole host when written to.
 const KERNEL_SETTINGS: [&str; 4] = ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/acpi"];
@@ -134,11 +138,21 @@ pub(super) fn private(scratch: &Path) -> [Mount; 2] {
 }
 
 /// What is mounted in each machine, of the store what is `shown` there.
-pub(super) fn of_machine(shown: &[Shown], tools: &Tools) -> Vec<Mount> {
+pub(super) fn of_machine(spec: &MachineSpec, shown: &[Shown], tools: &Tools) -> Vec<Mount> {
+    let temp = path_of(Place::Temp, "");
+    let in_memory = spec.in_memory.iter().map(|name| format!("{temp}/{name}").into());
+    let mut mounts: Vec<_> = in_memory
+        .map(|at| Mount::Empty { at, mode: 0o755, room: Room::Bytes(MAX_IN_MEMORY) })
+        .chain(above(shown).into_iter().map(|at| Mount::Empty {
+            at: at.into(),
+            mode: 0o755,
+            room: Room::Half,
+        }))
+        .collect();
     let shown = shown.iter().enumerate();
-    let mut mounts: Vec<_> = shown.map(|(position, shown)| bind(in_store(position), &shown.to)).collect();
+    mounts.extend(shown.map(|(position, shown)| bind(in_store(position), &shown.to)));
     if let Some(pyenv) = &tools.pyenv {
-        mounts.push(Mount::Empty { at: pyenv.shims.clone().into(), mode: 0o755, writable: true });
+        mounts.push(Mount::Empty { at: pyenv.shims.clone().into(), mode: 0o755, room: Room::Half });
     }
     mounts.push(Mount::Processes { at: "/proc".into() });
     // The caller may be root, who owns the kernel's settings: being without capabilities does not protect those.
@@ -149,9 +163,22 @@ pub(super) fn of_machine(shown: &[Shown], tools: &Tools) -> Vec<Mount> {
         }
     }
     mounts.push(Mount::Terminals { at: "/dev/pts".into() });
-    mounts.push(Mount::Empty { at: "/dev/shm".into(), mode: 0o1777, writable: true });
+    mounts.push(Mount::Empty { at: "/dev/shm".into(), mode: 0o1777, room: Room::Half });
     mounts.push(Mount::Remove { at: STORE.into() });
     mounts
+}
+
+/// Folders right below `/tmp` with something shown deep inside: each is in memory, so that what lies between need not be
+/// made, and removed again, on a disk.
+fn above(shown: &[Shown]) -> BTreeSet<PathBuf> {
+    let mut above = BTreeSet::new();
+    for own in ["/tmp", "/var/tmp"].map(Path::new) {
+        let inside = shown.iter().filter_map(|shown| shown.to.strip_prefix(own).ok());
+        let first = inside.filter_map(|path| path.components().next());
+        above.extend(first.map(|first| own.join(first)));
+    }
+    above.retain(|folder| shown.iter().all(|shown| shown.to != *folder));
+    above
 }
 
 fn bind(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Mount {
@@ -163,5 +190,5 @@ fn read_only(at: &str) -> Mount {
 }
 
 fn hidden(at: &Path) -> Mount {
-    Mount::Empty { at: OsString::from(at), mode: 0o755, writable: false }
+    Mount::Empty { at: OsString::from(at), mode: 0o755, room: Room::Nothing }
 }

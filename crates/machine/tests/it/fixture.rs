@@ -17,6 +17,7 @@ pub(crate) fn spec(root: &Path) -> MachineSpec {
         name: "test machine/1".to_owned(),
         repository: "demo".to_owned(),
         folders: Vec::<Folder>::new(),
+        in_memory: Vec::new(),
         read_only: Vec::new(),
         caller: Caller {
             home: PathBuf::from(variable("HOME")),

@@ -102,6 +102,26 @@ async fn further_host_paths_are_shown_read_only() {
 }
 
 #[tokio::test]
+async fn folders_for_small_files_are_in_memory() {
+    let change = |spec: &mut MachineSpec| spec.in_memory.push("small".to_owned());
+    let script = "cd ~/work/_temp/small && echo x > file && cat file && stat -f -c %T . && stat -c %a .";
+    check(change, script, "x\ntmpfs\n755\n").await;
+}
+
+#[tokio::test]
+async fn what_lies_above_something_shown_can_be_written_to_as_before() {
+    let shown = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(shown.path().join("deep/inside")).unwrap();
+    std::fs::write(shown.path().join("deep/inside/file"), "content\n").unwrap();
+    std::fs::write(shown.path().join("deep/other"), "").unwrap();
+    let change = |spec: &mut MachineSpec| spec.read_only.push(shown.path().join("deep/inside"));
+    let script =
+        format!("cd {} && cat deep/inside/file && ls deep && touch new deep/new", shown.path().display());
+    check(change, &script, "content\ninside\n").await;
+    assert!(!shown.path().join("new").exists());
+}
+
+#[tokio::test]
 async fn a_sandbox_that_cannot_be_made_is_an_error_with_its_reason() {
     let root = tempfile::tempdir().unwrap();
     let program = root.path().join("bwrap");

@@ -213,7 +213,8 @@ fn check_one_value(text: &str, expected: serde_json::Value) {
     let contexts = Contexts::new().with("a", Value::from_json(&json!([])));
     assert_eq!(eval(&expr, &contexts, &NoHost).expect("it has a value").to_json(), expected, "{text}");
     let theirs = text.replace('a', "fromJSON('[]')");
-    assert_ne!(Oracle::parse(&theirs).unwrap().consteval().map(oracle_json), Some(expected), "{text}");
+    let theirs = Oracle::parse(&theirs).expect("it is an expression");
+    assert_ne!(theirs.consteval().map(oracle_json), Some(expected), "{text}");
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod plan;
 mod secrets;
 mod tools;
 mod usage;
+mod watch;

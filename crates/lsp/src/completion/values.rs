@@ -10,12 +10,11 @@ use crate::references;
 use crate::repository::Repository;
 
 /// Labels of GitHub's own runners that every repository may use.
-const RUNNER_LABELS: [&str; 15] = [
+const RUNNER_LABELS: [&str; 13] = [
     "ubuntu-latest",
+    "ubuntu-26.04",
     "ubuntu-24.04",
-    "ubuntu-22.04",
     "ubuntu-24.04-arm",
-    "ubuntu-22.04-arm",
     "ubuntu-slim",
     "windows-latest",
     "windows-2025",
@@ -24,7 +23,6 @@ const RUNNER_LABELS: [&str; 15] = [
     "macos-latest",
     "macos-26",
     "macos-15",
-    "macos-14",
     "self-hosted",
 ];
 /// Shells that GitHub knows by name.
@@ -146,4 +144,53 @@ fn values_of_input(
     let is_boolean =
         inputs.and_then(|inputs| inputs.get(input)).is_some_and(|input| input.kind == InputType::Boolean);
     if is_boolean { listed(&["true", "false"]) } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use workflow::lint::check_workflow;
+    use workflow::read::ReadOptions;
+    use workflow::source::SourceFile;
+
+    use super::{RUNNER_LABELS, SHELLS};
+    use crate::repository::{NoSettings, RepositorySettings};
+
+    /// The findings at the value in a workflow.
+    fn check(text: &str, value: &str) {
+        let file = SourceFile::new("w.yml", text);
+        let settings = NoSettings.settings(&NoActions);
+        let found = check_workflow(&file, &ReadOptions::default(), &settings).diagnostics;
+        let at_value =
+            found.iter().filter(|finding| finding.primary.is_some_and(|span| file.slice(span) == value));
+        assert_eq!(
+            at_value.map(|finding| &finding.message).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{value}"
+        );
+    }
+
+    struct NoActions;
+
+    impl workflow::lint::ResolveAction for NoActions {
+        fn resolve(&self, _: &str) -> workflow::lint::ActionResolution {
+            workflow::lint::ActionResolution::Unknown
+        }
+    }
+
+    #[test]
+    fn what_is_proposed_has_no_findings() {
+        let workflow = |runner: &str, shell: &str| {
+            format!(
+                "on: workflow_dispatch\njobs:\n  a:\n    runs-on: {runner}\n    steps:\n      - run: x\n        shell: {shell}\n"
+            )
+        };
+        for label in RUNNER_LABELS.into_iter().filter(|label| *label != "self-hosted") {
+            check(&workflow(label, "pwsh"), label);
+        }
+        for shell in SHELLS {
+            let runner =
+                if matches!(shell, "cmd" | "powershell") { "windows-latest" } else { "ubuntu-latest" };
+            check(&workflow(runner, shell), shell);
+        }
+    }
 }

@@ -46,6 +46,7 @@ mod script_injection;
 mod secret_in_script;
 mod secrets_inherit;
 mod self_hosted_runner;
+mod shell_name;
 mod short_commit;
 mod unpinned_action;
 mod unpinned_image;
@@ -105,6 +106,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &secret_in_script::RULE,
     &secrets_inherit::RULE,
     &self_hosted_runner::RULE,
+    &shell_name::RULE,
     &short_commit::RULE,
     &unpinned_action::RULE,
     &unpinned_image::RULE,

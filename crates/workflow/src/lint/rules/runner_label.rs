@@ -93,7 +93,9 @@ fn check(set: &[&Token], seen: &mut Vec<Span>, findings: &mut Findings<'_>) {
 
 fn unknown(token: &Token, label: &str, findings: &mut Findings<'_>) {
     let meant = nearest(label, runner_labels::present());
-    if meant.is_none() && !runner_labels::looks_mistaken(label) {
+    // Where the repository's own labels are set, others are none of them.
+    let are_own_known = !findings.settings().runner_labels.is_empty();
+    if meant.is_none() && !are_own_known && !runner_labels::looks_mistaken(label) {
         return;
     }
     let finding = findings.describe(token.span, format!("GitHub has no runners with the label `{label}`"));

@@ -162,12 +162,13 @@ pub(crate) struct LocalActions<'a> {
     root: &'a Path,
     lock: Lock,
     known: Mutex<HashMap<String, ActionResolution>>,
+    findings: Mutex<HashMap<String, Vec<Diagnostic>>>,
 }
 
 impl<'a> LocalActions<'a> {
     /// The actions of the repository at `root`.
     pub(crate) fn new(root: &'a Path) -> Self {
-        Self { root, lock: Lock::default(), known: Mutex::default() }
+        Self { root, lock: Lock::default(), known: Mutex::default(), findings: Mutex::default() }
     }
 
     /// The same, with the commits of the actions of others.
@@ -212,11 +213,18 @@ impl ResolveAction for LocalActions<'_> {
     }
 
     fn findings(&self, uses: &str) -> Vec<Diagnostic> {
+        let known = || self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(findings) = known().get(uses) {
+            return findings.clone();
+        }
         let levels = HashMap::new();
         let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
-        let file = self.metadata(uses);
-        file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
-            .unwrap_or_default()
+        let checked = self
+            .metadata(uses)
+            .map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics);
+        let findings = checked.unwrap_or_default();
+        known().insert(uses.to_owned(), findings.clone());
+        findings
     }
 
     fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {

@@ -60,8 +60,8 @@ impl ResolveAction for Repository {
         let file = uses.strip_prefix("./").and_then(|folder| self.file(&format!("{folder}/action.yml")));
         let levels = HashMap::new();
         let settings = Settings { levels: &levels, runner_labels: &[], variables: None, actions: self };
-        file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics)
-            .unwrap_or_default()
+        let checked = file.map(|file| check_action(&file, &ReadOptions::default(), &settings).diagnostics);
+        checked.unwrap_or_default()
     }
 
     fn has_file(&self, metadata: &str, path: &str) -> Option<bool> {

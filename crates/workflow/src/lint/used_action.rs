@@ -1,5 +1,6 @@
 //! The action that a step uses, as far as its metadata is known: from the repository or from the table of public ones.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::known_actions::{self, KnownAction};
@@ -20,7 +21,7 @@ pub(crate) enum UsedAction {
 
 /// An input of a used action.
 pub(crate) struct UsedInput {
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     /// Whether it must be given.
     pub(crate) required: bool,
     /// What its author says where it is deprecated; empty where that is not known.
@@ -80,7 +81,7 @@ impl UsedAction {
 
 fn local_inputs(action: &Action) -> Vec<UsedInput> {
     let inputs = action.inputs.iter().map(|(name, input)| UsedInput {
-        name: name.clone(),
+        name: name.clone().into(),
         required: input.required && input.default.is_none(),
         deprecated: input.deprecation_message.as_deref().map(in_one_line),
     });
@@ -89,7 +90,7 @@ fn local_inputs(action: &Action) -> Vec<UsedInput> {
 
 fn public_inputs(action: KnownAction) -> Vec<UsedInput> {
     let inputs = action.inputs().map(|input| UsedInput {
-        name: input.name.to_owned(),
+        name: input.name.into(),
         required: input.required,
         deprecated: input.deprecated.then(String::new),
     });

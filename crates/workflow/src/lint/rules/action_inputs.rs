@@ -60,7 +60,7 @@ fn is_given(given: &[Entry], name: &str) -> bool {
 }
 
 fn help(name: &str, inputs: &[UsedInput]) -> String {
-    let known = || inputs.iter().filter(|input| input.deprecated.is_none()).map(|input| input.name.as_str());
+    let known = || inputs.iter().filter(|input| input.deprecated.is_none()).map(|input| &*input.name);
     if let Some(meant) = nearest(name, known()) {
         return format!("did you mean `{meant}`?");
     }

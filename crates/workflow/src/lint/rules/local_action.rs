@@ -24,6 +24,10 @@ struct LocalAction;
 impl Check for LocalAction {
     fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
         let Some((uses, _)) = uses_of(&unit).filter(|(uses, _)| uses.value.starts_with("./")) else { return };
+        // The steps of actions are looked at where the action is checked: one may use itself.
+        if unit.job().is_none() {
+            return;
+        }
         let actions = findings.settings().actions;
         if matches!(actions.resolve(&uses.value), ActionResolution::Missing) {
             // It may be made, or checked out, by an earlier step.

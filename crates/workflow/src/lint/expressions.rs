@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ActionResolution, ActionUnit, Findings, ResolveAction, WorkflowUnit};
 use crate::model::ActionRuns;
+use crate::read::MAX_DIAGNOSTICS;
 use crate::source::Span;
 use crate::types::{
     ActionOutputs, FileTypes, KnownActions, Mistake, MistakeKind, mistakes_of_action, mistakes_of_workflow,
@@ -41,8 +42,10 @@ pub(super) fn report_workflow(
         let actions = SettingsActions(unit.settings.actions);
         let types = FileTypes::of_workflow(unit.workflow, &actions).with_variables(unit.settings.variables);
         mistakes_of_workflow(unit.workflow, &types, &mut |site, mistake| {
-            let span = site.span_of(unit.file, mistake.offset, mistake.length);
-            found.push(ExpressionFinding { span, mistake });
+            if found.len() < MAX_DIAGNOSTICS {
+                let span = site.span_of(unit.file, mistake.offset, mistake.length);
+                found.push(ExpressionFinding { span, mistake });
+            }
         });
         found
     });
@@ -60,8 +63,10 @@ pub(super) fn report_action(
         let actions = SettingsActions(unit.settings.actions);
         let types = FileTypes::of_action(unit.action, &actions);
         mistakes_of_action(unit.action, &types, &mut |site, mistake| {
-            let span = site.span_of(unit.file, mistake.offset, mistake.length);
-            found.push(ExpressionFinding { span, mistake });
+            if found.len() < MAX_DIAGNOSTICS {
+                let span = site.span_of(unit.file, mistake.offset, mistake.length);
+                found.push(ExpressionFinding { span, mistake });
+            }
         });
         found
     });

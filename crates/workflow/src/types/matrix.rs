@@ -2,7 +2,7 @@
 
 use super::check::check;
 use super::contexts::Scope;
-use super::ty::{ObjectType, Rest, Type};
+use super::ty::{MAX_JOINED, ObjectType, Rest, Type};
 use crate::template::{Entry, Token, TokenKind};
 
 /// The type of a job's `matrix` by its `strategy`.
@@ -30,6 +30,7 @@ fn of_entries(entries: &[Entry], scope: &Scope<'_>) -> Type {
         match entry.name() {
             None => return Type::Any,
             Some("include") => match of_token(&entry.value, scope) {
+                Type::Array(_) if entry.value.items().len() > MAX_JOINED => return Type::Any,
                 Type::Array(_) => legs = entry.value.items().iter().map(|leg| of_token(leg, scope)).collect(),
                 _ => return Type::Any,
             },

@@ -5,6 +5,9 @@ use std::fmt;
 use super::ty::Type;
 use crate::expr::{Comparison, Function};
 
+/// Names of an object that are compared with an unknown one.
+const MAX_COMPARED: usize = 200;
+
 /// One mistake in an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
@@ -141,7 +144,7 @@ impl Mistake {
     #[must_use]
     pub fn suggestion(&self) -> Option<&str> {
         let MistakeKind::UnknownProperty { name, object, .. } = &self.kind else { return None };
-        crate::read::suggest::nearest(name, object.as_object()?.names())
+        crate::read::suggest::nearest(name, object.as_object()?.names().take(MAX_COMPARED))
     }
 
     /// The way out, where one is known.
@@ -156,10 +159,13 @@ impl Mistake {
                 if object.is_later(name) {
                     return Some(format!("`{name}` is there only later; move what uses it behind it"));
                 }
-                let names: Vec<String> = object.names().map(|name| format!("`{name}`")).collect();
-                match names.len() {
+                let listed = |name| format!("`{name}`");
+                match object.names().len() {
                     0 => Some(format!("`{of}` has no properties here")),
-                    1..=12 => Some(format!("`{of}` has {}", names.join(", "))),
+                    1..=12 => {
+                        let names: Vec<String> = object.names().map(listed).collect();
+                        Some(format!("`{of}` has {}", names.join(", ")))
+                    }
                     _ => None,
                 }
             }

@@ -8,6 +8,8 @@ use indexmap::{Equivalent, IndexMap};
 
 use crate::expr::{Value, fold};
 
+/// Types that are joined: a matrix makes no more jobs. Of more nothing is said.
+pub(super) const MAX_JOINED: usize = 256;
 /// Names that a type's text lists before it says how many more there are.
 const MAX_LISTED: usize = 12;
 
@@ -294,9 +296,11 @@ impl Type {
         }
     }
 
-    /// The type of a value that has one of these; of none nothing is known.
+    /// The type of a value that has one of these; of none, and of very many, nothing is known.
     pub fn any_of(types: impl IntoIterator<Item = Self>) -> Self {
-        types.into_iter().reduce(|one, two| one.or(&two)).unwrap_or(Self::Any)
+        let mut types = types.into_iter();
+        let joined = types.by_ref().take(MAX_JOINED).reduce(|one, two| one.or(&two));
+        joined.filter(|_| types.next().is_none()).unwrap_or(Self::Any)
     }
 }
 
@@ -366,6 +370,13 @@ mod tests {
         check(&Type::array(Type::String), &Type::array(Type::Bool), "array<any>");
         check(&Type::strict([("a", Type::Bool)]), &Type::strict([("a", Type::Bool)]), "{a: boolean}");
         check(&Type::strict([("a", Type::Bool)]), &Type::texts(), "{a: boolean; … => string}");
+    }
+
+    #[test]
+    fn very_many_types_are_not_joined() {
+        assert_eq!(Type::any_of(vec![Type::Bool; 256]), Type::Bool);
+        assert_eq!(Type::any_of(vec![Type::Bool; 257]), Type::Any);
+        assert_eq!(Type::any_of([]), Type::Any);
     }
 
     #[test]

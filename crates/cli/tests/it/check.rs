@@ -255,3 +255,66 @@ fn a_mistake_in_a_configuration_has_its_place() {
     );
     says("[rules\n", &["firedog.toml:1:"]);
 }
+
+/// Checks a file of these bytes: it must end as it promises, in bounded memory, and say one of `codes` or a clear error.
+fn check_bytes(bytes: &[u8], code: Option<&str>) -> Answer {
+    /// Kibibytes of address space that a check of bad input may take.
+    const MEMORY: u64 = 1_500_000;
+    let place = Place::new();
+    std::fs::write(place.root().join("bad.yml"), bytes).expect("a file can be written");
+    let inner = place.command(&["check", "bad.yml", "--format", "json", "--no-tools"]);
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\""));
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(place.root());
+    let answer = crate::command::answer(command.output().expect("sh is installed"));
+    assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+    if let Some(code) = code {
+        assert_eq!(answer.code, Some(1), "{}", answer.stderr);
+        let found = findings(&answer);
+        assert!(found.iter().any(|it| it.ends_with(&format!(" {code}"))), "{code} is not in {found:#?}");
+    }
+    answer
+}
+
+#[test]
+fn half_typed_files_have_a_finding_at_every_place() {
+    let workflow = "on:\n  push:\n    branches: [\"main\"]\njobs:\n  a:\n    runs-on: ${{ matrix.os }}\n    steps:\n      - run: |\n          echo ${{ github.sha }}\n";
+    for end in 0..workflow.len() {
+        let answer = check_bytes(&workflow.as_bytes()[..end], None);
+        assert!(matches!(answer.code, Some(0 | 1)), "{end}: {answer:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_workflow_have_a_finding() {
+    check_bytes(b"on: push\njobs:\n\ta: {}\n", Some("yaml-syntax"));
+    check_bytes(b"on: push\nname: caf\xe9\njobs: {}\n", Some("not-utf8"));
+    assert_eq!(check_bytes("[".repeat(100_000).as_bytes(), None).code, Some(1));
+    let bomb: String = (1..12).fold("a0: &a0 [x, x]\n".to_owned(), |text, level| {
+        let below = format!("*a{}", level - 1);
+        format!("{text}a{level}: &a{level} [{}]\n", vec![below; 10].join(", "))
+    });
+    check_bytes(bomb.as_bytes(), Some("yaml-too-large"));
+    let mark = [b"\xEF\xBB\xBF", CLEAN.replace('\n', "\r\n").as_bytes()].concat();
+    assert_eq!(check_bytes(&mark, None).code, Some(0));
+}
+
+#[test]
+fn endless_expressions_have_a_finding() {
+    let with = |expression: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo ${{{{ {expression} }}}}\n"
+        )
+    };
+    let long = vec!["github.sha"; 10_000].join(" || ");
+    assert_eq!(check_bytes(with(&long).as_bytes(), None).code, Some(1));
+    let deep = format!("{}1{}", "(".repeat(50_000), ")".repeat(50_000));
+    assert_eq!(check_bytes(with(&deep).as_bytes(), None).code, Some(1));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_named() {
+    let answer = check_bytes("a: b\n".repeat(10_000_000).as_bytes(), None);
+    assert_eq!(answer.code, Some(2));
+    assert!(answer.stderr.contains("cannot read `bad.yml`: it has more than"), "{}", answer.stderr);
+}

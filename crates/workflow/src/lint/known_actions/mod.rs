@@ -6,6 +6,7 @@
 //! branch), what `runs.using` says, the inputs (`!` before one that every version wants, `~` before one that is
 //! deprecated, `*` last where newer minor versions may have others) and the outputs (`*` first where there may be others). The lines are in the order of the names.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 static TABLE: &str = include_str!("table.tsv");
@@ -35,12 +36,8 @@ pub struct KnownInput {
 pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
     let (name, version) = uses.split_once('@')?;
     let version = Version::parse(if is_commit(version) { comment? } else { version })?;
-    let mut lines = lines_from(name).iter().map(|line| line.split('\t'));
-    loop {
-        let mut fields = lines.next()?;
-        if !fields.next()?.eq_ignore_ascii_case(name) {
-            return None;
-        }
+    for line in lines_of(name) {
+        let mut fields = line.split('\t');
         let known = fields
             .next()?
             .split(',')
@@ -54,6 +51,7 @@ pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
         let may_be_newer = !is_exact && inputs.ends_with('*');
         return Some(KnownAction { using, inputs, outputs, may_be_newer });
     }
+    None
 }
 
 impl KnownAction {
@@ -121,16 +119,19 @@ impl<'a> Version<'a> {
     }
 }
 
-/// The table's lines; they are told apart when the first action is looked for.
-static LINES: LazyLock<Vec<&'static str>> = LazyLock::new(|| TABLE.lines().collect());
+/// The names and the rests of the table's lines; they are told apart when the first action is looked for.
+static LINES: LazyLock<Vec<(&'static str, &'static str)>> =
+    LazyLock::new(|| TABLE.lines().filter_map(|line| line.split_once('\t')).collect());
 
-/// The lines from the first one of the action with this name on, if there is such.
-fn lines_from(name: &str) -> &'static [&'static str] {
-    let is_before = |line: &&str| {
-        let lower = name.bytes().map(|byte| byte.to_ascii_lowercase());
-        line.bytes().take_while(|byte| *byte != b'\t').lt(lower)
+/// The rests of the lines of the action with this name.
+fn lines_of(name: &str) -> impl Iterator<Item = &'static str> {
+    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     };
-    &LINES[LINES.partition_point(is_before)..]
+    let first = LINES.partition_point(|(known, _)| **known < *name);
+    LINES[first..].iter().take_while(move |(known, _)| **known == *name).map(|(_, rest)| *rest)
 }
 
 #[cfg(test)]

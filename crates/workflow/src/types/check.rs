@@ -89,6 +89,11 @@ impl Checker<'_, '_> {
             NodeKind::Property(name) | NodeKind::String(name) => self.property(base, of, index, name),
             _ => {
                 let by = self.infer(index);
+                // Names of contexts are no numbers, those of ports are.
+                if matches!((&of, &by, base.kind()), (Type::Object(_), Type::Number, NodeKind::Context(_))) {
+                    self.report(index, MistakeKind::WrongIndex { index: by, of });
+                    return Type::Any;
+                }
                 self.item(of, by, index)
             }
         }

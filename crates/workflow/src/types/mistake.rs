@@ -130,12 +130,13 @@ pub enum MistakeKind {
 }
 
 impl MistakeKind {
-    /// Whether it is about a property of an event's payload, which GitHub may extend.
+    /// Whether it is about a property of an event's payload, which GitHub may extend; the inputs in it are the file's own.
     #[must_use]
     pub fn is_about_payload(&self) -> bool {
         const PAYLOAD: &str = "github.event";
         let Self::UnknownProperty { of, .. } = self else { return false };
-        of.get(..PAYLOAD.len()).is_some_and(|start| start.eq_ignore_ascii_case(PAYLOAD))
+        let is_payload = of.get(..PAYLOAD.len()).is_some_and(|start| start.eq_ignore_ascii_case(PAYLOAD));
+        is_payload && !of.eq_ignore_ascii_case("github.event.inputs")
     }
 }
 

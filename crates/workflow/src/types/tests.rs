@@ -112,6 +112,8 @@ fn contexts_of_jobs_and_steps() {
         &[
             ("steps.three.outputs.anything", "string"),
             ("job.services.db.ports['80']", "string"),
+            ("job.services.db.ports[80]", "string"),
+            ("env[inputs.count]", "!an index of type number finds nothing"),
             ("job.services.other", "!is no property of `job.services`"),
             ("matrix.os", "!is no property of `matrix`"),
         ],

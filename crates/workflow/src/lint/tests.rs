@@ -185,6 +185,30 @@ fn examples_of_all_pages() {
     }
 }
 
+/// Each fix by itself: GitHub refuses no more than before, and the finding is gone.
+#[test]
+fn fixes_of_all_examples_mend_and_break_nothing() {
+    let mut fixes = 0;
+    for example in rule::all().flat_map(|rule| examples(rule.page)) {
+        let repository = Repository(example.files);
+        for (at, (file, found)) in check(&repository).iter().enumerate() {
+            for finding in found.iter().filter(|finding| finding.file == *file.name()) {
+                let Some(fix) = &finding.fix else { continue };
+                let mut changed = repository.0.clone();
+                changed[at].1 = apply(file.text(), fix.edits.clone());
+                let after = &check(&Repository(changed))[at].1;
+                let errors = |found: &[Diagnostic]| found.iter().filter(|it| it.is_error()).count();
+                let is_same = |it: &&Diagnostic| it.code == finding.code && it.message == finding.message;
+                let same = |found: &[Diagnostic]| found.iter().filter(is_same).count();
+                assert!(errors(after) <= errors(found), "{}: {}\n{after:#?}", finding.code, fix.title);
+                assert!(same(after) < same(found), "{}: {}\n{after:#?}", finding.code, fix.title);
+                fixes += 1;
+            }
+        }
+    }
+    assert!(fixes > 5, "only {fixes} fixes are shown in the pages");
+}
+
 #[test]
 fn every_rule_of_the_lints_has_an_example_with_a_finding() {
     for rule in super::RULES {

@@ -33,8 +33,14 @@ async fn sleeper(backend: &Namespace, spec: &MachineSpec, mark: u32) -> (Machine
     let script = format!("echo up; exec sleep {mark}{}", std::process::id());
     let mut process = machine.exec(shell(&machine, &script)).await.expect("the shell starts");
     process.next_output().await.expect("it says that it is up");
-    let found = processes_with(&format!("{mark}{}", std::process::id()), None);
-    let agent = parent(*found.first().expect("the process is one of the host's"));
+    // While the shell becomes the sleeper, its arguments cannot be read for a moment.
+    let sleeper = loop {
+        match processes_with(&format!("{mark}{}", std::process::id()), None).first() {
+            Some(found) => break *found,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let agent = parent(sleeper);
     (machine, agent, process)
 }
 

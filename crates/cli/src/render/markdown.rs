@@ -1,5 +1,9 @@
 //! The Markdown of our own pages for a terminal: paragraphs filled, code marked by colour or indentation, no fences.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::style::Style;
 
 /// Columns of a line of prose.
@@ -71,8 +75,11 @@ fn fill(text: &str) -> String {
     filled
 }
 
-/// Links `[text](address)` as `text (address)`, outside of code.
+/// Links `[text](address)` as `text (address)`, outside of code; links to other rules, whose text is code, as that code.
 fn without_links(text: &str) -> String {
+    static RULE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\[(`[^`\]]+`)\]\(#[^)]*\)").expect("it is a regular expression"));
+    let text = RULE.replace_all(text, "$1");
     let parts = text.split('`').enumerate();
     let parts: Vec<String> = parts
         .map(|(index, part)| if index % 2 == 0 { without_links_in_prose(part) } else { part.to_owned() })
@@ -166,6 +173,7 @@ mod tests {
             "See [a page](https://x.y/z), or a[0] and `b[1](2)`.",
             "See a page (https://x.y/z), or a[0] and `b[1](2)`.\n",
         );
+        check("It is told by [`other-rule`](#other-rule).", "It is told by `other-rule`.\n");
     }
 
     #[test]

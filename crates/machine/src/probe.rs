@@ -193,7 +193,7 @@ pub fn probe(path: &[PathBuf]) -> Vec<Capability> {
             .collect::<Vec<_>>()
     });
     capabilities.extend(versions);
-    capabilities.push(capability("container engine", container_engine(path)));
+    capabilities.push(capability("containers", containers(path)));
     capabilities
 }
 
@@ -246,12 +246,10 @@ fn program(name: &str, argument: &str, path: &[PathBuf]) -> State {
     }
 }
 
-fn container_engine(path: &[PathBuf]) -> State {
-    match ["podman", "docker"].into_iter().find_map(|name| find(name, path)) {
-        Some(file) => State::Available(file.display().to_string()),
-        None => {
-            let reason = "neither podman nor docker is on PATH".to_owned();
-            State::Missing { reason, remedy: Some("install podman".to_owned()) }
-        }
-    }
+fn containers(path: &[PathBuf]) -> State {
+    let engine = match ["podman", "docker"].into_iter().find_map(|name| find(name, path)) {
+        Some(program) => format!("there is a {}", program.display()),
+        None => "neither podman nor docker is on PATH".to_owned(),
+    };
+    State::Missing { reason: format!("this build runs none; {engine}"), remedy: None }
 }

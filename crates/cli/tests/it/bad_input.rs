@@ -147,26 +147,6 @@ fn output_that_is_not_utf_8() {
 }
 
 #[test]
-fn much_output_arrives_whole_and_in_order() {
-    let count = 200_000;
-    let (_place, answer) = run(&steps(&format!("      - run: seq 1 {count}\n")));
-    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
-    let numbers: Vec<u32> = answer.lines().iter().filter_map(|line| line.parse().ok()).collect();
-    assert!(numbers.iter().copied().eq(1..=count), "{} lines", numbers.len());
-}
-
-#[test]
-fn one_long_line_does_not_break_the_run() {
-    let script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after";
-    let (_place, answer) = run(&steps(&format!("      - run: {script}\n")));
-    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
-    let lines = answer.lines();
-    assert!(lines.iter().any(|line| line == "after"));
-    let printed: usize = lines.iter().filter(|line| line.starts_with("xxx")).map(String::len).sum();
-    assert!(printed >= 64 * 1024, "{printed} bytes of the line are there");
-}
-
-#[test]
 fn children_that_stay_are_ended_with_the_job() {
     // The number makes the child's command line one of its own.
     let place = Place::with(&[("ci.yml", &steps("      - run: sleep 98761 & echo $! > \"$FIREDOG_PID\"\n"))]);

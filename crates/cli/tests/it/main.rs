@@ -8,6 +8,7 @@ mod editor;
 mod ending;
 mod history;
 mod language_server;
+mod much_output;
 mod plan;
 mod secrets;
 mod tools;

@@ -124,19 +124,7 @@ fn trigger(name: &str, trigger: &Trigger) -> Value {
             .collect();
     }
     let mut object = Map::new();
-    let lists = [
-        ("types", &trigger.types),
-        ("branches", &trigger.branches),
-        ("branches-ignore", &trigger.branches_ignore),
-        ("tags", &trigger.tags),
-        ("tags-ignore", &trigger.tags_ignore),
-        ("paths", &trigger.paths),
-        ("paths-ignore", &trigger.paths_ignore),
-        ("workflows", &trigger.workflows),
-        ("versions", &trigger.versions),
-        ("names", &trigger.names),
-    ];
-    for (key, list) in lists {
+    for (key, list) in trigger.lists() {
         if let Some(list) = list {
             object.insert(key.into(), texts(list));
         }

@@ -43,7 +43,7 @@ mod tests;
 use crate::diagnostic::{Diagnostic, Parsed};
 use crate::model::{Action, Workflow};
 use crate::read::{self, ReadOptions};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Spanned};
 
 pub use findings::Findings;
 pub(crate) use rules::RULES;
@@ -61,6 +61,8 @@ pub trait Check: Sync {
     fn job(&self, _unit: JobUnit<'_>, _findings: &mut Findings<'_>) {}
     /// A step of a job or of a composite action.
     fn step(&self, _unit: StepUnit<'_>, _findings: &mut Findings<'_>) {}
+    /// The `uses` of a step or of a job.
+    fn reference(&self, _uses: &Spanned<String>, _findings: &mut Findings<'_>) {}
     /// The metadata of an action.
     fn action(&self, _unit: ActionUnit<'_>, _findings: &mut Findings<'_>) {}
     /// An expression anywhere in a file.

@@ -91,6 +91,7 @@ impl Walk<'_, '_> {
         self.part("concurrency", job.concurrency.as_ref(), site);
         match &job.kind {
             JobKind::Call(call) => {
+                self.each(|check, findings| check.reference(&call.uses, findings));
                 self.part("with", call.with.as_ref(), site);
                 if let CallSecrets::Map(secrets) = &call.secrets {
                     self.part("secrets", Some(secrets), site);
@@ -133,7 +134,10 @@ impl Walk<'_, '_> {
                     self.part("shell", shell.as_ref(), site);
                     self.part("working-directory", working_directory.as_ref(), site);
                 }
-                StepKind::Uses { with, .. } => self.part("with", with.as_ref(), site),
+                StepKind::Uses { uses, with } => {
+                    self.each(|check, findings| check.reference(uses, findings));
+                    self.part("with", with.as_ref(), site);
+                }
                 StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => {}
             }
         }

@@ -52,6 +52,25 @@ pub struct Trigger {
     pub call_outputs: IndexMap<String, CallOutput>,
 }
 
+impl Trigger {
+    /// The lists of texts by their keys, those that were not given included.
+    #[must_use]
+    pub fn lists(&self) -> [(&'static str, Option<&[Spanned<String>]>); 10] {
+        [
+            ("types", self.types.as_deref()),
+            ("branches", self.branches.as_deref()),
+            ("branches-ignore", self.branches_ignore.as_deref()),
+            ("tags", self.tags.as_deref()),
+            ("tags-ignore", self.tags_ignore.as_deref()),
+            ("paths", self.paths.as_deref()),
+            ("paths-ignore", self.paths_ignore.as_deref()),
+            ("workflows", self.workflows.as_deref()),
+            ("versions", self.versions.as_deref()),
+            ("names", self.names.as_deref()),
+        ]
+    }
+}
+
 /// One entry of `schedule`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScheduleEntry {

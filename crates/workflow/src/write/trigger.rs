@@ -32,19 +32,7 @@ fn configuration(name: &str, trigger: &Trigger) -> Option<Token> {
         return Some(token(TokenKind::Sequence(trigger.schedule.iter().map(schedule).collect())));
     }
     let mut mapping = Mapping::default();
-    let lists = [
-        ("types", &trigger.types),
-        ("branches", &trigger.branches),
-        ("branches-ignore", &trigger.branches_ignore),
-        ("tags", &trigger.tags),
-        ("tags-ignore", &trigger.tags_ignore),
-        ("paths", &trigger.paths),
-        ("paths-ignore", &trigger.paths_ignore),
-        ("workflows", &trigger.workflows),
-        ("versions", &trigger.versions),
-        ("names", &trigger.names),
-    ];
-    for (key, list) in lists {
+    for (key, list) in trigger.lists() {
         if let Some(list) = list {
             mapping.put(key, texts(list));
         }

@@ -2,8 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Edit, Severity};
 use crate::lint::uses::{self, Remote};
-use crate::lint::{Check, Findings, JobUnit, StepUnit};
-use crate::model::{JobKind, StepKind};
+use crate::lint::{Check, Findings};
 use crate::rule::{Group, Rule};
 use crate::source::{SourceFile, Span, Spanned};
 
@@ -20,16 +19,8 @@ pub(super) static RULE: Rule = Rule {
 struct UnpinnedAction;
 
 impl Check for UnpinnedAction {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        if let JobKind::Call(call) = &unit.job.kind {
-            check(&call.uses, findings);
-        }
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        if let StepKind::Uses { uses, .. } = &unit.step().kind {
-            check(uses, findings);
-        }
+    fn reference(&self, uses: &Spanned<String>, findings: &mut Findings<'_>) {
+        check(uses, findings);
     }
 }
 

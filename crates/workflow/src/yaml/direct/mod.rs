@@ -1,4 +1,4 @@
-//! Reads YAML as nearly all workflow files are written, straight to nodes, several times as fast as the library does.
+//! Reads YAML as nearly all workflow files are written, straight to nodes, without the events of the library.
 //!
 //! Invariant: what it reads, the library reads to the same nodes with the same places. It never refuses a text:
 //! whatever it does not know for sure — anchors, tags, carriage returns, tabs between tokens, quoted text of several

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -23,6 +23,25 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn remedy(&self) -> Option<String> {
         None
     }
+
+    /// Whether its machines can be kept as snapshots of their memory and disk.
+    fn has_snapshots(&self) -> bool {
+        false
+    }
+
+    /// Makes a machine that goes on from a snapshot, with its agent not yet greeted. The snapshot stays as it is: any number of machines
+    /// may be made from it, also at the same time. What `spec` says of folders is not looked at, they are in the snapshot.
+    fn restore<'a>(
+        &'a self,
+        _spec: &'a MachineSpec,
+        snapshot: &'a Path,
+    ) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
+        let error = BootError::Unavailable {
+            backend: self.name(),
+            reason: format!("it cannot restore the snapshot `{}`: it has none of memory", snapshot.display()),
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
 }
 
 /// A machine that has been made and whose agent can be greeted.
@@ -39,8 +58,48 @@ pub trait Booted: Send {
     /// What the agent and the backend's programs complained about.
     fn log(&self) -> Option<Arc<File>>;
 
+    /// Pauses the machine, saves its memory, devices and disk into the folder `into`, which is made, and lets it go on. A
+    /// snapshot that failed leaves no folder.
+    fn snapshot<'a>(&'a mut self, _into: &'a Path) -> BoxFuture<'a, Result<SnapshotSize, SnapshotError>> {
+        Box::pin(std::future::ready(Err(SnapshotError::Unavailable)))
+    }
+
     /// Ends the machine, if need be by force, and removes what it left on the host; the latter may take a while longer.
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
+}
+
+/// What a snapshot takes on the host's disk, in bytes that are allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SnapshotSize {
+    /// Memory and the state of the devices.
+    pub memory: u64,
+    /// The machine's own disk.
+    pub disk: u64,
+}
+
+/// Why a machine was not kept as a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The machine is of a backend that has no snapshots of memory.
+    #[error("this machine cannot be kept as a snapshot: its backend has none of memory")]
+    Unavailable,
+    /// A file of the snapshot could not be written.
+    #[error("cannot write `{}` of the snapshot", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The program that runs the machine refused.
+    #[error("cannot {operation} the machine: {reason}")]
+    Refused {
+        /// `pause`, `save` or `resume`.
+        operation: &'static str,
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// What is known about a machine that is to be stopped.
@@ -73,6 +132,10 @@ pub enum BackendName {
     Host,
     /// Linux namespaces by bubblewrap.
     Namespace,
+    /// Virtual machines by QEMU.
+    Qemu,
+    /// MicroVMs by Firecracker.
+    Firecracker,
 }
 
 impl fmt::Display for BackendName {
@@ -80,6 +143,8 @@ impl fmt::Display for BackendName {
         formatter.write_str(match self {
             Self::Host => "host",
             Self::Namespace => "namespace",
+            Self::Qemu => "qemu",
+            Self::Firecracker => "firecracker",
         })
     }
 }

@@ -26,7 +26,7 @@ mod spawn;
 pub mod spec;
 mod started;
 
-pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
+pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, SnapshotError, SnapshotSize};
 pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream};
 pub use machine::{FileToWrite, Machine, MachineError, Usage};
 pub use process::{Output, Process, Signaller};

@@ -1,12 +1,12 @@
 //! What every machine can do, whatever made it.
 
 use std::io::{Read, Write};
-use std::sync::Mutex;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest::protocol::{Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, TAR_PIPELINE};
 
-use crate::backend::{Backend, BackendName, BootError, Booted, Ending};
+use crate::backend::{Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
 use crate::process::Process;
 use crate::spec::{MachineSpec, Place};
@@ -21,7 +21,8 @@ const MAX_WRITE: usize = 512 * 1024;
 pub struct Machine {
     backend: BackendName,
     connection: Connection,
-    booted: Mutex<Option<Box<dyn Booted>>>,
+    booted: tokio::sync::Mutex<Option<Box<dyn Booted>>>,
+    has_snapshots: bool,
     paths: Vec<(Place, String)>,
     environment: Vec<(String, String)>,
     started: Instant,
@@ -94,7 +95,27 @@ impl Machine {
     /// Makes a machine and greets its agent.
     pub async fn start(backend: &dyn Backend, spec: &MachineSpec) -> Result<Self, BootError> {
         let started = Instant::now();
-        let mut booted = backend.boot(spec).await?;
+        let booted = backend.boot(spec).await?;
+        Self::greet(backend, booted, started).await
+    }
+
+    /// Makes a machine that goes on from the snapshot in a folder, and greets its agent anew. Processes that ran when it was
+    /// kept run on; their output is lost.
+    pub async fn restore(
+        backend: &dyn Backend,
+        spec: &MachineSpec,
+        snapshot: &Path,
+    ) -> Result<Self, BootError> {
+        let started = Instant::now();
+        let booted = backend.restore(spec, snapshot).await?;
+        Self::greet(backend, booted, started).await
+    }
+
+    async fn greet(
+        backend: &dyn Backend,
+        mut booted: Box<dyn Booted>,
+        started: Instant,
+    ) -> Result<Self, BootError> {
         let connection = match Connection::open(booted.stream(), booted.log()).await {
             Ok(connection) => connection,
             Err(reason) => {
@@ -109,9 +130,25 @@ impl Machine {
             connection,
             paths: Place::ALL.into_iter().map(|place| (place, booted.path_of(place))).collect(),
             environment: booted.environment(),
-            booted: Mutex::new(Some(booted)),
+            booted: tokio::sync::Mutex::new(Some(booted)),
+            has_snapshots: backend.has_snapshots(),
             started,
         })
+    }
+
+    /// Whether [`Machine::snapshot`] is possible.
+    pub fn has_snapshots(&self) -> bool {
+        self.has_snapshots
+    }
+
+    /// Keeps the machine's memory, devices and disk in the folder `into`, which is made, and lets it go on.
+    pub async fn snapshot(&self, into: &Path) -> Result<SnapshotSize, SnapshotError> {
+        match self.booted.lock().await.as_mut() {
+            Some(booted) => booted.snapshot(into).await,
+            None => {
+                Err(SnapshotError::Refused { operation: "pause", reason: "it has been stopped".to_owned() })
+            }
+        }
     }
 
     /// The backend that made it.
@@ -274,7 +311,7 @@ impl Machine {
     /// Kills everything in the machine and ends it. Its private files are removed meanwhile and afterwards, see
     /// [`crate::scratch::wait_for_removals`]. The second call does nothing.
     pub async fn stop(&self) -> Usage {
-        let booted = self.booted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let booted = self.booted.lock().await.take();
         let Some(booted) = booted else { return Usage::default() };
         let mut usage = Usage { wall: self.started.elapsed(), ..Usage::default() };
         let mut ending = Ending::Unknown;

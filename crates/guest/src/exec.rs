@@ -23,9 +23,13 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags};
 use rustix::time::ClockId;
 
+use crate::input::{Feed, Inbox, Sink};
 use crate::output::{Failure, Replies};
-use crate::protocol::{Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Stdin, Stream, TRACKING_VARIABLE};
+use crate::protocol::{
+    Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Stdin, Stream, TRACKING_VARIABLE, TerminalSize,
+};
 use crate::reaper::{Processes, Running};
+use crate::terminal;
 use crate::which::which;
 
 /// How long the pipe must be silent after the process's end for its output to count as complete.
@@ -43,11 +47,11 @@ const RELAY_STACK: usize = 128 * 1024;
 /// Starts a process and a thread that relays its output. Answers `Started` or `Failed`.
 pub(crate) fn start(
     id: u32,
-    exec: Exec,
+    mut exec: Exec,
     processes: &Arc<Processes>,
     replies: &Arc<Replies>,
 ) -> io::Result<()> {
-    let (command, pipes) = match prepare(&exec) {
+    let (command, pipes) = match prepare(&mut exec) {
         Ok(prepared) => prepared,
         Err(failure) => return replies.fail(id, failure.operation, &failure.message),
     };
@@ -58,23 +62,22 @@ pub(crate) fn start(
         let start = ticks_since_boot();
         let (pid, fd) = spawn(command, &exec.argv[0])?;
         pidfd = Some(fd);
-        Ok::<_, Failure>(Running::new(id, pid, start, tracking))
+        let mut running = Running::new(id, pid, start, tracking);
+        running.inbox = pipes.inbox;
+        running.terminal = pipes.terminal;
+        Ok::<_, Failure>(running)
     });
     let running = match running {
         Ok(running) => running,
         Err(failure) => return replies.fail(id, failure.operation, &failure.message),
     };
     replies.send(&Reply::Started { id, pid: running.pid.as_raw_nonzero().get() })?;
-    let stdin = match (pipes.stdin, exec.stdin) {
-        (Some(pipe), Stdin::Bytes(bytes)) => Some(Input { pipe, bytes: bytes.into_vec(), written: 0 }),
-        _ => None,
-    };
     let relay = Relay {
         processes: Arc::clone(processes),
         replies: Arc::clone(replies),
         pidfd: pidfd.expect("a process that was started has a descriptor"),
         sources: pipes.sources,
-        stdin,
+        feed: pipes.feed,
         buffer: vec![0; MAX_CHUNK],
         running,
     };
@@ -91,12 +94,16 @@ fn ticks_since_boot() -> u64 {
     u64::try_from(ticks).unwrap_or(0)
 }
 
+/// The agent's ends of what a process reads and writes.
+#[derive(Default)]
 struct Pipes {
     sources: Vec<Source>,
-    stdin: Option<OwnedFd>,
+    feed: Option<Feed>,
+    inbox: Option<Arc<Inbox>>,
+    terminal: Option<Arc<OwnedFd>>,
 }
 
-fn prepare(exec: &Exec) -> Result<(Command, Pipes), Failure> {
+fn prepare(exec: &mut Exec) -> Result<(Command, Pipes), Failure> {
     let Some(name) = exec.argv.first() else {
         return Err(Failure::new("start a process", &"the command is empty"));
     };
@@ -111,37 +118,68 @@ fn prepare(exec: &Exec) -> Result<(Command, Pipes), Failure> {
         return Err(Failure::new(operation, &format!("no such program {place}")));
     };
     let mut command = Command::new(program);
+    command.arg0(name).args(&exec.argv[1..]).env_clear().current_dir(folder);
+    command.envs(exec.env.iter().map(|(variable, value)| (variable, value)));
+    let stdin = std::mem::take(&mut exec.stdin);
+    let pipes = match exec.output {
+        OutputMode::Terminal(size) => connect_terminal(&mut command, stdin, size),
+        OutputMode::Merged => connect(&mut command, stdin, None),
+        OutputMode::Separate => pipe().and_then(|stderr| connect(&mut command, stdin, Some(stderr))),
+    };
+    Ok((command, pipes.map_err(|error| Failure::new(operation, &error))?))
+}
+
+/// Connects pipes; standard error shares that of standard output where it has none of its own.
+fn connect(command: &mut Command, stdin: Stdin, stderr: Option<(OwnedFd, OwnedFd)>) -> io::Result<Pipes> {
     // A group of its own, so that a signal can reach the step's processes together. A new session would cost a slower
     // way of starting; the agent's own session has no terminal already.
-    command.arg0(name).args(&exec.argv[1..]).env_clear().current_dir(folder).process_group(0);
-    command.envs(exec.env.iter().map(|(variable, value)| (variable, value)));
-    let failed = |error: io::Error| Failure::new(operation.clone(), &error);
-    let stdin = match exec.stdin {
-        Stdin::Null => {
-            command.stdin(Stdio::null());
-            None
-        }
-        Stdin::Bytes(_) => {
-            let (read, write) = pipe().map_err(failed)?;
-            rustix::io::ioctl_fionbio(&write, true).map_err(|error| failed(error.into()))?;
-            command.stdin(read);
-            Some(write)
+    command.process_group(0);
+    let mut pipes = Pipes::default();
+    if stdin == Stdin::Null {
+        command.stdin(Stdio::null());
+    } else {
+        let (read, write) = pipe()?;
+        rustix::io::ioctl_fionbio(&write, true)?;
+        command.stdin(read);
+        pipes.feed(stdin, Sink::Pipe(write))?;
+    }
+    let (stdout, write) = pipe()?;
+    pipes.sources.push(Source { pipe: stdout, stream: Stream::Stdout });
+    match stderr {
+        None => command.stderr(write.try_clone()?),
+        Some((stderr, write)) => {
+            pipes.sources.push(Source { pipe: stderr, stream: Stream::Stderr });
+            command.stderr(write)
         }
     };
-    let (stdout, write) = pipe().map_err(failed)?;
-    let mut sources = vec![Source { pipe: stdout, stream: Stream::Stdout }];
-    match exec.output {
-        OutputMode::Merged => {
-            command.stderr(write.try_clone().map_err(failed)?);
-        }
-        OutputMode::Separate => {
-            let (stderr, write) = pipe().map_err(failed)?;
-            sources.push(Source { pipe: stderr, stream: Stream::Stderr });
-            command.stderr(write);
-        }
-    }
     command.stdout(write);
-    Ok((command, Pipes { sources, stdin }))
+    Ok(pipes)
+}
+
+fn connect_terminal(command: &mut Command, stdin: Stdin, size: TerminalSize) -> io::Result<Pipes> {
+    let (ours, theirs) = terminal::open(size)?;
+    terminal::attach(command, theirs)?;
+    let mut pipes = Pipes::default();
+    pipes.sources.push(Source { pipe: ours.try_clone()?, stream: Stream::Stdout });
+    let ours = Arc::new(ours);
+    pipes.feed(stdin, Sink::Terminal(Arc::clone(&ours)))?;
+    pipes.terminal = Some(ours);
+    Ok(pipes)
+}
+
+impl Pipes {
+    fn feed(&mut self, stdin: Stdin, sink: Sink) -> io::Result<()> {
+        self.feed = Some(match stdin {
+            Stdin::Null => Feed::whole(sink, Vec::new()),
+            Stdin::Bytes(bytes) => Feed::whole(sink, bytes.into_vec()),
+            Stdin::Stream => {
+                let inbox = Arc::new(Inbox::new()?);
+                self.inbox = Some(Arc::clone(&inbox));
+                Feed::streamed(sink, inbox)
+            }
+        });
+        Ok(())
+    }
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -172,19 +210,13 @@ struct Source {
     stream: Stream,
 }
 
-struct Input {
-    pipe: OwnedFd,
-    bytes: Vec<u8>,
-    written: usize,
-}
-
 struct Relay {
     processes: Arc<Processes>,
     replies: Arc<Replies>,
     running: Arc<Running>,
     pidfd: OwnedFd,
     sources: Vec<Source>,
-    stdin: Option<Input>,
+    feed: Option<Feed>,
     buffer: Vec<u8>,
 }
 
@@ -198,13 +230,14 @@ enum Phase {
 /// What a poll found ready.
 struct Ready {
     exited: bool,
-    stdin: bool,
+    feed: bool,
     sources: Vec<bool>,
 }
 
 impl Relay {
     fn run(mut self) {
         let mut phase = Phase::Running;
+        self.feed();
         loop {
             phase = match phase {
                 Phase::Draining { status, since, last_output } if self.is_drained(since, last_output) => {
@@ -225,7 +258,7 @@ impl Relay {
 
     fn step(&mut self, phase: Phase) -> Phase {
         let Ok(ready) = self.poll(phase) else { return phase };
-        if ready.stdin {
+        if ready.feed {
             self.feed();
         }
         let mut any_output = false;
@@ -239,7 +272,7 @@ impl Relay {
         }
         match phase {
             Phase::Running if ready.exited => {
-                self.stdin = None;
+                self.feed = None;
                 let status = self.running.wait();
                 self.processes.bury(&self.running);
                 let now = Instant::now();
@@ -266,14 +299,22 @@ impl Relay {
         if is_running {
             fds.push(PollFd::new(&self.pidfd, PollFlags::IN));
         }
-        if let Some(stdin) = &self.stdin {
-            fds.push(PollFd::new(&stdin.pipe, PollFlags::OUT));
+        if let Some(feed) = &self.feed {
+            fds.extend(feed.waits_for_room().map(|sink| PollFd::new(sink, PollFlags::OUT)));
+            fds.extend(feed.waits_for_more().map(|inbox| PollFd::new(inbox, PollFlags::IN)));
         }
         rustix::event::poll(&mut fds, timeout.as_ref())?;
         let mut events = fds.iter().map(|fd| !fd.revents().is_empty());
         let sources = events.by_ref().take(self.sources.len()).collect();
         let exited = is_running && events.next().unwrap_or(false);
-        Ok(Ready { sources, exited, stdin: events.next().unwrap_or(false) })
+        Ok(Ready { sources, exited, feed: events.any(|is_ready| is_ready) })
+    }
+
+    /// Passes on what the process reads now.
+    fn feed(&mut self) {
+        if self.feed.as_mut().is_some_and(|feed| !feed.advance(self.running.id, &self.replies)) {
+            self.feed = None;
+        }
     }
 
     /// Carries what a pipe holds to the host; `false` when the pipe has ended.
@@ -291,18 +332,5 @@ impl Relay {
             let _ = self.replies.send_output(self.running.id, *stream, &self.buffer[..count]);
         }
         true
-    }
-
-    /// Writes what the process's standard input takes; closes it after the last byte or when nobody reads it.
-    fn feed(&mut self) {
-        let Some(input) = &mut self.stdin else { return };
-        match rustix::io::write(&input.pipe, &input.bytes[input.written..]) {
-            Ok(count) => input.written += count,
-            Err(Errno::INTR | Errno::AGAIN) => return,
-            Err(_) => input.written = input.bytes.len(),
-        }
-        if input.written == input.bytes.len() {
-            self.stdin = None;
-        }
     }
 }

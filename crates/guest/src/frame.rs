@@ -52,7 +52,7 @@ impl Preamble {
 pub enum FrameError {
     /// Reading or writing failed.
     #[error("the stream to the guest agent failed")]
-    Stream(#[source] io::Error),
+    Stream(#[from] io::Error),
     /// The stream ended inside a frame.
     #[error("the stream ended inside a frame, after {got} of {wanted} bytes")]
     Truncated { got: usize, wanted: usize },
@@ -71,6 +71,9 @@ pub enum FrameError {
     /// The agent sent more for a request than the host had room for, or asked for.
     #[error("the agent sent more for request {id} than it may")]
     Unrequested { id: u32 },
+    /// The host sent more input for a process than the agent had room for.
+    #[error("the host sent more input for process {process} than it may")]
+    Overrun { process: u32 },
     /// The other side is of another version.
     #[error("the other side speaks protocol version {theirs}, this side {PROTOCOL_VERSION}")]
     Version { theirs: u32 },

@@ -7,12 +7,13 @@
 //! Flow control: each process may have [`WINDOW`] bytes of output under way (every frame counts [`FRAME_COST`] bytes
 //! more than it carries). The host hands room back with [`Request::Grant`]. An agent without room stops reading from the
 //! process, which then blocks; other processes on the stream go on. The same holds for the chunks of an outgoing archive.
+//! What goes into a process or an incoming archive is bounded by the number of chunks that the agent has not yet taken.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 /// Both sides must speak the same version; there is no negotiation, because the host brings its own agent.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest encoded message, in bytes, in either direction.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -28,6 +29,9 @@ pub const FRAME_COST: u32 = 128;
 
 /// Most chunks of an incoming archive that the agent has not yet taken.
 pub const TAR_PIPELINE: usize = 4;
+
+/// Most chunks of a process's input that the agent has not yet passed on.
+pub const INPUT_PIPELINE: usize = 4;
 
 /// The environment variable by which a step's orphans are recognised, as on GitHub's runner.
 pub const TRACKING_VARIABLE: &str = "RUNNER_TRACKING_ID";
@@ -45,6 +49,13 @@ pub enum Request {
     KillRest { id: u32, process: u32 },
     /// Room for that many more bytes of output of the process or transfer `id`. Not answered.
     Grant { id: u32, bytes: u32 },
+    /// The next bytes, at most [`MAX_CHUNK`], for a process with [`Stdin::Stream`]. Answered by `Taken` for the process's id
+    /// once they have been passed on, or dropped because nobody reads them; not answered when the process has ended.
+    Input { process: u32, data: ByteBuf },
+    /// There is no more input for the process. A terminal gets its end-of-file character. Not answered.
+    EndInput { process: u32 },
+    /// The terminal of a process has another size. Answered by `Done`, also when the process has none or has ended.
+    Resize { id: u32, process: u32, size: TerminalSize },
     /// Nobody reads this process any more: kill its whole tree, discard its output. Not answered.
     Abandon { id: u32 },
     /// Write files, creating their parents. Answered by `Done`.
@@ -88,6 +99,8 @@ pub enum Stdin {
     Null,
     /// These bytes, then end of file.
     Bytes(ByteBuf),
+    /// What [`Request::Input`] brings, until [`Request::EndInput`].
+    Stream,
 }
 
 /// How standard output and standard error travel.
@@ -98,12 +111,23 @@ pub enum OutputMode {
     Merged,
     /// Each through its own pipe; their order relative to each other is lost.
     Separate,
+    /// Both to a terminal of this size, which is also where input comes from. The process leads a session of its own there.
+    Terminal(TerminalSize),
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 /// The stream that a piece of output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stream {
-    /// Standard output, or both in `Merged` mode.
+    /// Standard output, or both in `Merged` mode and from a terminal.
     Stdout,
     /// Standard error.
     Stderr,
@@ -171,7 +195,7 @@ pub enum Reply<'a> {
     Paths { id: u32, paths: Vec<Option<String>> },
     /// The answer to `Hash`: lower-case hexadecimal, or empty when no file matches.
     Hashed { id: u32, hash: String },
-    /// A `TarChunk` has been written; the next may follow.
+    /// A `TarChunk` has been written, or an `Input` passed on; the next may follow.
     Taken { id: u32 },
     /// The request is carried out.
     Done { id: u32 },

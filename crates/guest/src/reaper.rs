@@ -5,6 +5,7 @@
 //! by when it started, and only what descends from the agent is of a tree at all. So no signal ever reaches a stranger.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 
+use crate::input::Inbox;
 use crate::output::{Window, lock};
 use crate::protocol::{ExitStatus, Scope, TRACKING_VARIABLE};
 use crate::tree::{self, Entry};
@@ -32,6 +34,10 @@ pub(crate) struct Running {
     /// Its value of [`TRACKING_VARIABLE`].
     pub(crate) tracking: Option<String>,
     pub(crate) window: Window,
+    /// Where its input waits, if it is streamed.
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    /// The other side of its terminal, if it has one.
+    pub(crate) terminal: Option<Arc<OwnedFd>>,
     exit: Mutex<Option<ExitStatus>>,
     exited: Condvar,
     /// Whether nothing of its tree may outlive it.
@@ -46,6 +52,8 @@ impl Running {
             start,
             tracking,
             window: Window::new(),
+            inbox: None,
+            terminal: None,
             exit: Mutex::new(None),
             exited: Condvar::new(),
             is_last: AtomicBool::new(false),

@@ -16,10 +16,11 @@ use crate::exec;
 use crate::files;
 use crate::frame::{self, FrameError, Preamble};
 use crate::hash::hash_files;
-use crate::output::Replies;
+use crate::output::{Failure, Replies};
 use crate::protocol::{Reply, Request, Scope, Usage};
 use crate::reaper::Processes;
 use crate::template::{self, Became, TemplateError};
+use crate::terminal;
 use crate::which::which;
 
 /// Why an agent ended before its time.
@@ -153,21 +154,38 @@ impl Agent {
                 Ok(Next::Continue) => {}
                 Ok(Next::Stop) => break,
                 // A host that went away while it was answered is no different from one that did so in between.
-                Err(error) if is_gone(&error) => break,
-                Err(error) => return Err(FrameError::Stream(error)),
+                Err(FrameError::Stream(error)) if is_gone(&error) => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// An error is a stream that cannot be written to any more.
-    fn carry_out(&mut self, request: Request) -> io::Result<Next> {
+    /// An error is a stream that cannot be written to any more, or a host that does not keep to the protocol.
+    fn carry_out(&mut self, request: Request) -> Result<Next, FrameError> {
         match request {
             Request::Exec { id, exec } => exec::start(id, exec, &self.processes, &self.replies)?,
             Request::Signal { id, process, signal, scope } => self.signal(id, process, signal, scope)?,
             Request::KillRest { id, process } => {
                 self.processes.kill_rest(process);
                 self.replies.send(&Reply::Done { id })?;
+            }
+            Request::Input { process, data } => {
+                let inbox = self.processes.get(process).and_then(|running| running.inbox.clone());
+                if inbox.is_some_and(|inbox| inbox.push(data.into_vec()).is_err()) {
+                    return Err(FrameError::Overrun { process });
+                }
+            }
+            Request::EndInput { process } => {
+                if let Some(inbox) = self.processes.get(process).and_then(|running| running.inbox.clone()) {
+                    inbox.end();
+                }
+            }
+            Request::Resize { id, process, size } => {
+                let terminal = self.processes.get(process).and_then(|running| running.terminal.clone());
+                let resized = terminal.map_or(Ok(()), |terminal| terminal::resize(&terminal, size));
+                self.replies
+                    .finish(id, resized.map_err(|error| Failure::new("resize the terminal", &error)))?;
             }
             Request::Grant { id, bytes } => match self.processes.get(id) {
                 Some(running) => running.window.grant(bytes),

@@ -14,9 +14,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use guest::frame::{self, FrameError, Preamble, PreambleScanner};
 use guest::protocol::{
-    ExitStatus, FRAME_COST, Found, PROTOCOL_VERSION, Reply, Request, Stream, Usage, WINDOW,
+    ExitStatus, FRAME_COST, Found, INPUT_PIPELINE, PROTOCOL_VERSION, Reply, Request, Stream, Usage, WINDOW,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::backend::ByteStream;
@@ -92,6 +93,16 @@ impl Budget {
 struct Entry {
     events: UnboundedSender<Event>,
     budget: u64,
+    /// Room for input: a permit for each chunk that may be sent. Closed when nobody takes it any more.
+    input: Option<Arc<Semaphore>>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(input) = &self.input {
+            input.close();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -148,12 +159,22 @@ impl Connection {
             }
             table.next = table.next.wrapping_add(1);
             let id = table.next;
-            table.entries.insert(id, Entry { events: sender, budget: budget.0 });
+            table.entries.insert(id, Entry { events: sender, budget: budget.0, input: None });
             id
         };
         let pending = Pending { id, events, connection: self.clone(), is_ended: false };
         self.send(&make(id)).inspect_err(|_| self.forget(id))?;
         Ok(pending)
+    }
+
+    /// Room for the input of a process that is being started: from now on its `Taken`s make room there.
+    pub(crate) fn input_room(&self, id: u32) -> Arc<Semaphore> {
+        let room = Arc::new(Semaphore::new(INPUT_PIPELINE));
+        match lock(&self.table).entries.get_mut(&id) {
+            Some(entry) => entry.input = Some(Arc::clone(&room)),
+            None => room.close(),
+        }
+        room
     }
 
     pub(crate) fn send(&self, request: &Request) -> Result<(), MachineError> {
@@ -389,6 +410,13 @@ fn shared(data: &[u8], body: &Bytes) -> Bytes {
 fn deliver(table: &Mutex<Table>, id: u32, event: Event) -> Result<(), FrameError> {
     let mut table = lock(table);
     let Some(entry) = table.entries.get_mut(&id) else { return Ok(()) };
+    if let (Some(input), Event::Taken) = (&entry.input, &event) {
+        if input.available_permits() >= INPUT_PIPELINE {
+            return Err(FrameError::Unrequested { id });
+        }
+        input.add_permits(1);
+        return Ok(());
+    }
     let Some(left) = entry.budget.checked_sub(event.cost()) else {
         return Err(FrameError::Unrequested { id });
     };

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest::protocol::{Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, TAR_PIPELINE};
+use guest::protocol::{
+    Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, Stdin, TAR_PIPELINE,
+};
 
 use crate::backend::{Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
@@ -169,9 +171,10 @@ impl Machine {
 
     /// Starts a process; returns once it runs. A program or folder that is missing is [`MachineError::Failed`].
     pub async fn exec(&self, exec: Exec) -> Result<Process, MachineError> {
+        let is_fed = exec.stdin == Stdin::Stream;
         let mut pending = self.connection.request(Budget::WINDOWED, |id| Request::Exec { id, exec })?;
         match pending.next().await {
-            Event::Started => Ok(Process::new(pending)),
+            Event::Started => Ok(Process::new(pending, is_fed)),
             other => Err(failure(other)),
         }
     }

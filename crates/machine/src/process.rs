@@ -1,7 +1,10 @@
 //! A process inside a machine.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use guest::protocol::{ExitStatus, FRAME_COST, Request, Scope, Stream, WINDOW};
+use guest::protocol::{ExitStatus, FRAME_COST, MAX_CHUNK, Request, Scope, Stream, TerminalSize, WINDOW};
+use tokio::sync::Semaphore;
 
 use crate::connection::{Budget, Event, Pending, unexpected};
 use crate::machine::MachineError;
@@ -25,13 +28,25 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Process {
     pending: Pending,
+    input: Option<ProcessInput>,
     taken: u32,
     end: Option<Result<ExitStatus, MachineError>>,
 }
 
 impl Process {
-    pub(crate) fn new(pending: Pending) -> Self {
-        Self { pending, taken: 0, end: None }
+    pub(crate) fn new(pending: Pending, is_fed: bool) -> Self {
+        let connection = pending.connection();
+        let input = is_fed.then(|| ProcessInput {
+            process: pending.id,
+            room: connection.input_room(pending.id),
+            connection: connection.clone(),
+        });
+        Self { pending, input, taken: 0, end: None }
+    }
+
+    /// Where its input goes, the first time, if that is [`Stdin::Stream`](crate::Stdin::Stream).
+    pub fn take_input(&mut self) -> Option<ProcessInput> {
+        self.input.take()
     }
 
     /// The next piece of output, or `None` when there will be no more: the process has ended or the machine is lost,
@@ -72,7 +87,39 @@ impl Process {
     }
 }
 
-/// Sends signals to a process of a machine, and brings about its end.
+/// The input of a process of a machine. Dropping it is the end of the input.
+#[derive(Debug)]
+pub struct ProcessInput {
+    process: u32,
+    room: Arc<Semaphore>,
+    connection: crate::connection::Connection,
+}
+
+impl ProcessInput {
+    /// Sends bytes to the process, waiting as long as it takes none. `false` when nobody takes them any more: the process
+    /// has ended or the machine is lost, which [`Process::wait`] tells apart. Bytes to a process that has closed its input
+    /// are dropped. May be cancelled, but leaves open how much was sent.
+    pub async fn write(&mut self, bytes: &[u8]) -> bool {
+        for chunk in bytes.chunks(MAX_CHUNK) {
+            let Ok(room) = self.room.acquire().await else { return false };
+            // The answer makes the room again.
+            room.forget();
+            let request = Request::Input { process: self.process, data: chunk.to_vec().into() };
+            // A chunk is far below the limit of a frame.
+            let _ = self.connection.send(&request);
+        }
+        !self.room.is_closed()
+    }
+}
+
+impl Drop for ProcessInput {
+    fn drop(&mut self) {
+        // The request is far below the limit of a frame.
+        let _ = self.connection.send(&Request::EndInput { process: self.process });
+    }
+}
+
+/// Sends signals to a process of a machine, resizes its terminal, and brings about its end.
 #[derive(Debug, Clone)]
 pub struct Signaller {
     process: u32,
@@ -85,6 +132,12 @@ impl Signaller {
         let process = self.process;
         let make = |id| Request::Signal { id, process, signal, scope };
         self.connection.request(Budget::SHORT, make)?.done().await
+    }
+
+    /// Gives the process's terminal another size. A process that has none or has ended is no error.
+    pub async fn resize(&self, size: TerminalSize) -> Result<(), MachineError> {
+        let process = self.process;
+        self.connection.request(Budget::SHORT, |id| Request::Resize { id, process, size })?.done().await
     }
 
     /// From now on nothing of the process's tree outlives it: what it leaves is killed before it counts as ended. A process

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use guest::frame::{Preamble, decode_reply, encode_request, read_frame, read_preamble};
-use guest::protocol::{Exec, ExitStatus, OutputMode, Reply, Request, Scope, Stdin};
+use guest::protocol::{Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Request, Scope, Stdin};
 
 /// Sends `bytes` to a new agent and closes the stream; what it answers, and what it complains about.
 fn say(bytes: &[u8]) -> (Vec<u8>, String) {
@@ -52,7 +52,7 @@ fn another_version_is_told_ours() {
     let theirs = Preamble { version: 99, nonce: [5; 16] };
     let (answer, complaint) = say(&theirs.encode());
     assert_eq!(read_preamble(&mut &answer[..]).unwrap(), Preamble::new([0; 16]));
-    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 2\n");
+    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 3\n");
 }
 
 #[test]
@@ -101,6 +101,28 @@ fn many_processes_share_one_stream() {
     drop(ours);
     assert!(agent.wait().unwrap().success());
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
+fn a_host_that_sends_more_input_than_it_may_is_left() {
+    let exec = Exec {
+        argv: ["/bin/sh", "-c", "exec sleep 100000"].map(str::to_owned).to_vec(),
+        env: Vec::new(),
+        cwd: "/".to_owned(),
+        stdin: Stdin::Stream,
+        output: OutputMode::Merged,
+    };
+    let mut bytes = encode_request(&Request::Exec { id: 7, exec }).unwrap();
+    for _ in 0..10 {
+        // More than the pipe of a process that does not read has room for.
+        let request = Request::Input { process: 7, data: vec![0; MAX_CHUNK].into() };
+        bytes.extend(encode_request(&request).unwrap());
+    }
+    check_complaint(&bytes, "guest agent: the host sent more input for process 7 than it may\n");
+    let too_long = Request::Input { process: 7, data: vec![0; MAX_CHUNK + 1].into() };
+    let unknown = encode_request(&too_long).unwrap();
+    // Nobody has that process any more, so that it is nobody's input.
+    check_complaint(&unknown, "");
 }
 
 #[test]

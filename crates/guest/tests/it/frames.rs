@@ -6,7 +6,7 @@ use guest::frame::{
     FrameError, MAX_OUTPUT_HEAD, Preamble, decode_reply, decode_request, encode_reply, encode_request,
     output_head, read_frame, read_preamble,
 };
-use guest::protocol::{Exec, ExitStatus, MAX_FRAME, OutputMode, Reply, Request, Stdin, Stream};
+use guest::protocol::{Exec, ExitStatus, MAX_FRAME, OutputMode, Reply, Request, Stdin, Stream, TerminalSize};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 proptest! {
@@ -30,10 +30,19 @@ proptest! {
 
     #[test]
     fn a_request_comes_back_as_it_went(
-        id: u32, argv: Vec<String>, env: Vec<(String, String)>, cwd: String, stdin: Option<Vec<u8>>, merged: bool,
+        id: u32, argv: Vec<String>, env: Vec<(String, String)>, cwd: String, stdin: Option<Vec<u8>>, is_streamed: bool,
+        merged: bool, size: Option<(u16, u16)>,
     ) {
-        let stdin = stdin.map_or(Stdin::Null, |bytes| Stdin::Bytes(bytes.into()));
-        let output = if merged { OutputMode::Merged } else { OutputMode::Separate };
+        let stdin = match stdin {
+            Some(_) if is_streamed => Stdin::Stream,
+            Some(bytes) => Stdin::Bytes(bytes.into()),
+            None => Stdin::Null,
+        };
+        let output = match size {
+            Some((rows, columns)) => OutputMode::Terminal(TerminalSize { rows, columns }),
+            None if merged => OutputMode::Merged,
+            None => OutputMode::Separate,
+        };
         let request = Request::Exec { id, exec: Exec { argv, env, cwd, stdin, output } };
         let frame = encode_request(&request).unwrap();
         let mut body = Vec::new();

@@ -28,7 +28,7 @@ async fn check_with<F: Future>(
     }
 }
 
-async fn check<F: Future>(test: impl Fn(std::sync::Arc<Machine>) -> F) {
+pub(crate) async fn check<F: Future>(test: impl Fn(std::sync::Arc<Machine>) -> F) {
     check_with(|_| {}, test).await;
 }
 

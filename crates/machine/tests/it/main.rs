@@ -2,6 +2,7 @@
 
 mod conformance;
 mod fixture;
+mod input;
 mod isolation;
 mod leftovers;
 mod template;

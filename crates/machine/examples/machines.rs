@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             environment: std::env::vars().collect(),
         },
         network: Network::Full,
+        size: None,
         scratch: scratch.clone(),
         agent,
     };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::leftovers::Leftover;
 use crate::spec::{MachineSpec, Place};
 
 /// A way of making machines.
@@ -57,6 +58,11 @@ pub trait Booted: Send {
 
     /// What the agent and the backend's programs complained about.
     fn log(&self) -> Option<Arc<File>>;
+
+    /// What of it is left on the host, besides its folder, if this process is killed.
+    fn leftovers(&self) -> Vec<Leftover> {
+        Vec::new()
+    }
 
     /// Pauses the machine, saves its memory, devices and disk into the folder `into`, which is made, and lets it go on. A
     /// snapshot that failed leaves no folder.

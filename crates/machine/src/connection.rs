@@ -110,6 +110,8 @@ struct Table {
     next: u32,
     entries: HashMap<u32, Entry>,
     lost: Option<Arc<str>>,
+    /// Who wants to know when it is lost.
+    watchers: Vec<UnboundedSender<Event>>,
 }
 
 /// The connection to an agent; clones share it.
@@ -194,6 +196,24 @@ impl Connection {
 
     fn forget(&self, id: u32) {
         lock(&self.table).entries.remove(&id);
+    }
+
+    /// Waits until every request fails; says why.
+    pub(crate) async fn lost(&self) -> String {
+        let mut receiver = {
+            let mut table = lock(&self.table);
+            if let Some(reason) = &table.lost {
+                return reason.to_string();
+            }
+            let (sender, receiver) = unbounded_channel();
+            table.watchers.retain(|watcher: &UnboundedSender<Event>| !watcher.is_closed());
+            table.watchers.push(sender);
+            receiver
+        };
+        match receiver.recv().await {
+            Some(Event::Lost(reason)) => reason.to_string(),
+            _ => "its connection has ended".to_owned(),
+        }
     }
 
     /// Fails every request, present and future.
@@ -294,6 +314,10 @@ fn lose(table: &Mutex<Table>, reason: &str) {
     for (_, entry) in table.entries.drain() {
         // An owner that is gone needs no news.
         let _ = entry.events.send(Event::Lost(Arc::clone(&reason)));
+    }
+    for watcher in table.watchers.drain(..) {
+        // As above.
+        let _ = watcher.send(Event::Lost(Arc::clone(&reason)));
     }
 }
 

@@ -7,16 +7,21 @@
 //! * [`host`]: plain processes, no isolation.
 //! * [`namespace`]: bubblewrap, namespaces, seccomp.
 //! * [`probe`]: what this host can do, and why it cannot do more.
-//! * [`scratch`]: the folders that machines leave on the host, and their removal.
+//! * [`scratch`]: the folders that machines leave on the host, and their removal; [`leftovers`]: what else.
+//! * [`lifecycle`]: the states of a machine. [`admission`]: how much memory there is for machines.
 //!
 //! Invariants: nothing here reads the caller's environment or home by itself, both come in the specification; a machine
 //! that dies is an error for every process in it, never an exit status; all that waits in memory is bounded by the
 //! protocol's windows; when a machine ends, or this process does, everything that ran in it is killed.
 
+pub mod admission;
 pub mod backend;
+mod cgroup;
 mod connection;
 mod folders;
 pub mod host;
+pub mod leftovers;
+pub mod lifecycle;
 mod machine;
 pub mod namespace;
 pub mod probe;
@@ -30,4 +35,4 @@ pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, S
 pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream, TerminalSize};
 pub use machine::{FileToWrite, Machine, MachineError, Usage};
 pub use process::{Output, Process, ProcessInput, Signaller};
-pub use spec::{AgentCommand, Caller, Content, Folder, MachineSpec, Network, Place};
+pub use spec::{AgentCommand, Caller, Content, Folder, MachineSpec, Network, Place, Size};

@@ -10,6 +10,7 @@ use guest::protocol::{
 
 use crate::backend::{Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
+use crate::leftovers::Leftover;
 use crate::process::Process;
 use crate::spec::{MachineSpec, Place};
 
@@ -25,6 +26,7 @@ pub struct Machine {
     connection: Connection,
     booted: tokio::sync::Mutex<Option<Box<dyn Booted>>>,
     has_snapshots: bool,
+    leftovers: Vec<Leftover>,
     paths: Vec<(Place, String)>,
     environment: Vec<(String, String)>,
     started: Instant,
@@ -132,6 +134,7 @@ impl Machine {
             connection,
             paths: Place::ALL.into_iter().map(|place| (place, booted.path_of(place))).collect(),
             environment: booted.environment(),
+            leftovers: booted.leftovers(),
             booted: tokio::sync::Mutex::new(Some(booted)),
             has_snapshots: backend.has_snapshots(),
             started,
@@ -151,6 +154,16 @@ impl Machine {
                 Err(SnapshotError::Refused { operation: "pause", reason: "it has been stopped".to_owned() })
             }
         }
+    }
+
+    /// What of it is left on the host, besides its folder, if this process is killed.
+    pub fn leftovers(&self) -> &[Leftover] {
+        &self.leftovers
+    }
+
+    /// Waits until the machine is lost or has been stopped; says why.
+    pub async fn lost(&self) -> String {
+        self.connection.lost().await
     }
 
     /// The backend that made it.

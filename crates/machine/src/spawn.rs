@@ -4,7 +4,7 @@
 //! *thread* that forked ends, and the threads of a pool end whenever they are idle.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
@@ -68,6 +68,19 @@ impl MachineProcess {
     /// The process with this descriptor. It counts as ended when none of its process namespace is left.
     pub(crate) fn forked(pidfd: OwnedFd) -> Self {
         Self { running: Some(Running::Forked(pidfd)) }
+    }
+
+    /// Its number, unless it has ended.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        match self.running.as_ref()? {
+            Running::Child(child) => Some(Pid::from_child(child)),
+            Running::Forked(pidfd) => {
+                let file = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+                let info = std::fs::read_to_string(file).ok()?;
+                let line = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+                Pid::from_raw(line.trim().parse().ok().filter(|pid| *pid > 0)?)
+            }
+        }
     }
 
     /// Waits for the process to end by itself, which is `true`; kills it when it takes too long. Blocks.

@@ -20,6 +20,8 @@ pub struct MachineSpec {
     pub caller: Caller,
     /// What the machine reaches.
     pub network: Network,
+    /// What the machine is held to, as far as this host lets the backend; none for what the backend gives by itself.
+    pub size: Option<Size>,
     /// The host folder under which machines keep their private files, one folder each.
     pub scratch: PathBuf,
     /// The program that becomes the guest agent.
@@ -54,6 +56,15 @@ impl Caller {
         let found = self.environment.iter().rev().find(|(variable, _)| variable == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
+}
+
+/// How large a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
 }
 
 /// A folder of the machine that has a meaning to GitHub's runner.

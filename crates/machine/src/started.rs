@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::Pid;
 use tokio::net::UnixStream;
 
 use crate::backend::{BootError, ByteStream, Ending};
@@ -70,6 +71,11 @@ impl Started {
     pub(crate) fn scratch(&self) -> &Path {
         let (_, scratch) = self.held.as_ref().expect("a machine that is stopped is not asked any more");
         scratch.path()
+    }
+
+    /// The number of its process, unless that has ended.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.held.as_ref()?.0.pid()
     }
 
     pub(crate) fn stream(&mut self) -> ByteStream {

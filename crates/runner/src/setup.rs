@@ -126,6 +126,7 @@ impl Setup {
             read_only: objects.into_iter().collect(),
             caller: self.options.caller.clone(),
             network: self.options.network,
+            size: None,
             scratch: self.options.scratch.clone(),
             agent: self.options.agent.clone(),
         }

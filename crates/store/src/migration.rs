@@ -3,7 +3,8 @@
 use sqlx::{Connection, SqliteConnection};
 
 /// What brings a database from version `index` to `index + 1`.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_runs.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_runs.sql"), include_str!("../migrations/0002_machines.sql")];
 
 /// The newest version that this program knows.
 pub(crate) const NEWEST: i64 = MIGRATIONS.len() as i64;

@@ -27,11 +27,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 
 use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
+use crate::cgroup::Group;
 use crate::folders;
+use crate::leftovers::Leftover;
 use crate::namespace::template::Template;
 use crate::probe;
 use crate::scratch::{Layout, Scratch};
-use crate::spec::{Content, MachineSpec, Place};
+use crate::spec::{Content, MachineSpec, Place, Size};
 use crate::started::{Started, create_scratch};
 
 /// The home folder inside.
@@ -139,13 +141,25 @@ impl Backend for Namespace {
             let ((), (template, started)) = futures_util::future::try_join(copying, forking).await?;
             drop(scratch);
             let repository = repository.to_owned();
-            Ok(Box::new(NamespaceMachine { started, template, repository }) as Box<dyn Booted>)
+            let group = spec.size.map(|size| hold(&started, size));
+            Ok(Box::new(NamespaceMachine { started, template, repository, group }) as Box<dyn Booted>)
         })
     }
 
     fn remedy(&self) -> Option<String> {
         probe::remedy()
     }
+}
+
+/// Holds a machine in which nothing runs yet to its size.
+fn hold(started: &Started, size: Size) -> Group {
+    let name = started.scratch().file_name().expect("a machine's folder has a name");
+    let group = Group::create(&name.to_string_lossy(), size);
+    if let Some(pid) = started.pid() {
+        // What refuses limits nothing; the machine works all the same.
+        let _ = group.add(pid);
+    }
+    group
 }
 
 /// The folder on the host that the workspace is made from.
@@ -206,6 +220,7 @@ struct NamespaceMachine {
     started: Started,
     template: Arc<Template>,
     repository: String,
+    group: Option<Group>,
 }
 
 impl Booted for NamespaceMachine {
@@ -225,10 +240,14 @@ impl Booted for NamespaceMachine {
         Some(self.started.log())
     }
 
+    fn leftovers(&self) -> Vec<Leftover> {
+        self.group.iter().flat_map(Group::leftovers).collect()
+    }
+
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
-        let Self { started, template, repository } = *self;
+        let Self { started, template, repository, group } = *self;
         Box::pin(started.stop(ending, move |scratch, by_itself| {
-            drop(template);
+            drop((template, group));
             // Every process of the machine has ended with its first one.
             if by_itself && name_back(scratch.path(), &repository, REPOSITORY) {
                 scratch.reuse();

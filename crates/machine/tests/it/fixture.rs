@@ -25,6 +25,7 @@ pub(crate) fn spec(root: &Path) -> MachineSpec {
             environment: std::env::vars().collect(),
         },
         network: Network::Full,
+        size: None,
         scratch: root.join("scratch"),
         agent: AgentCommand {
             program: PathBuf::from(env!("CARGO_BIN_EXE_machine-agent")),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use machine::namespace::Namespace;
-use machine::{ExitStatus, Machine, MachineSpec, Network};
+use machine::{ExitStatus, Machine, MachineSpec, Network, Size};
 
 use crate::fixture::{left, namespace, run, spec};
 
@@ -172,4 +172,37 @@ async fn a_machine_cannot_change_what_the_next_begins_with() {
     check_next("cd && rm -r work/demo/demo && ln -s OWN/demo/demo work/demo/demo").await;
     check_next("rm -r $HOME/work; touch $HOME/work").await;
     check_next("cd && rm -r work/_temp && ln -s /etc work/_temp && rmdir work/_tool").await;
+}
+
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
+async fn a_machine_is_held_to_its_size_and_its_groups_go_with_it() {
+    let Some(namespace) = namespace() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let mut spec = spec(root.path());
+    spec.size = Some(Size { vcpus: 1, memory_mib: 64 });
+    let machine = Machine::start(&namespace, &spec).await.unwrap();
+    let groups = machine.leftovers().to_vec();
+    let has_memory = groups.iter().any(|group| {
+        let folder = group.to_string();
+        ["memory.max", "memory.limit_in_bytes"]
+            .iter()
+            .any(|file| std::path::Path::new(folder.trim_start_matches("group ")).join(file).exists())
+    });
+    if !has_memory {
+        eprintln!("skipped: no control groups for memory can be made here");
+        machine.stop().await;
+        return;
+    }
+    // The kernel ends what takes more than the machine has; others go on.
+    let greedy = "head -c 200000000 /dev/zero | tail -c 199999999 | wc -c";
+    let (output, status) = run(&machine, &format!("sh -c '{greedy}'; echo still here")).await;
+    assert!(output.ends_with("still here\n") && !output.contains("199999999"), "{output}");
+    assert!(status.success());
+    machine.stop().await;
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
+    for group in groups {
+        let folder = group.to_string();
+        assert!(!std::path::Path::new(folder.strip_prefix("group ").unwrap()).exists(), "{folder}");
+    }
 }

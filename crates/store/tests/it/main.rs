@@ -6,6 +6,7 @@ mod child;
 mod crash;
 mod events;
 mod full;
+mod machines;
 mod open;
 mod queue;
 mod sharing;

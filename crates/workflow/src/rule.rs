@@ -21,7 +21,7 @@ pub struct Rule {
     /// Why it matters and what to do, in Markdown, with examples that are tests (see [`lint`]).
     pub page: &'static str,
     /// Looks for it; `None` where reading a file or another program finds it.
-    pub(crate) check: Option<&'static dyn Check>,
+    pub(crate) check: Option<Check>,
 }
 
 impl Rule {

@@ -1,6 +1,6 @@
 //! What a careful reviewer would say of a file that GitHub takes: one file a rule in [`rules`], found through [`RULES`].
 //!
-//! A rule is a static [`Rule`] with a [`Check`], whose methods are called for each part of a file. Beside it lies its
+//! A rule is a static [`Rule`] with a [`Check`], whose functions are called for each part of a file. Beside it lies its
 //! page, `NAME.md`: why it matters, then examples. A block ```` ```yaml ```` is a file (its path after the word `yaml`, a
 //! workflow without one); several before a block ```` ```findings ```` are one repository. That block has the findings
 //! of the rule, `LINE:COLUMN part of the message` each, with `FILE:` before it where there are several files; an
@@ -51,22 +51,36 @@ pub use settings::{ActionResolution, Level, ResolveAction, Settings};
 pub(crate) use tools::RULES as TOOL_RULES;
 pub use unit::{ActionUnit, ExpressionSite, JobUnit, StepOwner, StepUnit, WorkflowUnit};
 
-/// Looks for one kind of finding. Each method is called for each part of its kind, in the order of the file.
-pub trait Check: Sync {
+/// Looks for one kind of finding: functions that are called for each part of their kind, in the order of the file.
+#[derive(Clone, Copy)]
+pub(crate) struct Check {
     /// The text of a file, also of one that cannot be read.
-    fn text(&self, _findings: &mut Findings<'_>) {}
+    pub(crate) text: Option<fn(&mut Findings<'_>)>,
     /// A whole workflow.
-    fn workflow(&self, _unit: WorkflowUnit<'_>, _findings: &mut Findings<'_>) {}
+    pub(crate) workflow: Option<fn(WorkflowUnit<'_>, &mut Findings<'_>)>,
     /// A job.
-    fn job(&self, _unit: JobUnit<'_>, _findings: &mut Findings<'_>) {}
+    pub(crate) job: Option<fn(JobUnit<'_>, &mut Findings<'_>)>,
     /// A step of a job or of a composite action.
-    fn step(&self, _unit: StepUnit<'_>, _findings: &mut Findings<'_>) {}
+    pub(crate) step: Option<fn(StepUnit<'_>, &mut Findings<'_>)>,
     /// The `uses` of a step or of a job.
-    fn reference(&self, _uses: &Spanned<String>, _findings: &mut Findings<'_>) {}
+    pub(crate) reference: Option<fn(&Spanned<String>, &mut Findings<'_>)>,
     /// The metadata of an action.
-    fn action(&self, _unit: ActionUnit<'_>, _findings: &mut Findings<'_>) {}
+    pub(crate) action: Option<fn(ActionUnit<'_>, &mut Findings<'_>)>,
     /// An expression anywhere in a file.
-    fn expression(&self, _site: ExpressionSite<'_>, _findings: &mut Findings<'_>) {}
+    pub(crate) expression: Option<fn(ExpressionSite<'_>, &mut Findings<'_>)>,
+}
+
+impl Check {
+    /// Looks at nothing: what a rule does not name.
+    pub(crate) const NOTHING: Self = Self {
+        text: None,
+        workflow: None,
+        job: None,
+        step: None,
+        reference: None,
+        action: None,
+        expression: None,
+    };
 }
 
 /// Reads a workflow and says all that there is to say of it, in the order of the file: what GitHub refuses and what the

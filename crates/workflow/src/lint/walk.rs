@@ -1,18 +1,22 @@
 //! Takes the rules through a file.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use super::rules::RULES;
 use super::unit::{ActionUnit, ExpressionSite, JobUnit, StepOwner, StepUnit, WorkflowUnit};
-use super::{Check, Findings};
+use super::{Check, Findings, Settings};
 use crate::expr::Expr;
 use crate::model::{ActionRuns, CallSecrets, Job, JobKind, Step, StepKind, Steps};
 use crate::rule::Rule;
-use crate::source::Span;
+use crate::source::{Span, Spanned};
 use crate::template::{Key, Token, TokenKind};
 
 /// Calls the rules for all of a workflow.
 pub(crate) fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-    let mut walk = Walk { findings, rules: active(unit.settings) };
-    walk.each(|check, findings| check.workflow(unit, findings));
+    let rules = Active::with(unit.settings);
+    let mut walk = Walk { findings, rules: &rules };
+    each(&rules.workflow, walk.findings, |check, findings| check(unit, findings));
     let site = Site { workflow: Some(unit), ..Site::default() };
     let workflow = unit.workflow;
     walk.part("run-name", workflow.run_name.as_ref(), site);
@@ -30,8 +34,9 @@ pub(crate) fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
 
 /// Calls the rules for all of an action.
 pub(crate) fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-    let mut walk = Walk { findings, rules: active(unit.settings) };
-    walk.each(|check, findings| check.action(unit, findings));
+    let rules = Active::with(unit.settings);
+    let mut walk = Walk { findings, rules: &rules };
+    each(&rules.action, walk.findings, |check, findings| check(unit, findings));
     let site = Site { action: Some(unit), ..Site::default() };
     unit.action.inputs.values().for_each(|input| walk.part("default", input.default.as_ref(), site));
     unit.action.outputs.values().for_each(|output| walk.part("value", output.value.as_ref(), site));
@@ -46,15 +51,56 @@ pub(crate) fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
 }
 
 /// Calls the rules for a file's text.
-pub(crate) fn text(settings: &super::Settings<'_>, findings: &mut Findings<'_>) {
-    Walk { findings, rules: active(settings) }.each(|check, findings| check.text(findings));
+pub(crate) fn text(settings: &Settings<'_>, findings: &mut Findings<'_>) {
+    each(&Active::with(settings).text, findings, |check, findings| check(findings));
 }
 
-type Active = Vec<(&'static Rule, &'static dyn Check)>;
+/// The functions of rules that are called for one kind of part, each with its rule.
+type Calls<F> = Vec<(&'static Rule, F)>;
 
-fn active(settings: &super::Settings<'_>) -> Active {
-    let checked = RULES.iter().filter_map(|rule| Some((*rule, rule.check?)));
-    checked.filter(|(rule, _)| settings.is_on(rule.code)).collect()
+/// The functions of the rules that are on, by the parts that they look at: most rules look at few.
+#[derive(Clone)]
+struct Active {
+    text: Calls<fn(&mut Findings<'_>)>,
+    workflow: Calls<fn(WorkflowUnit<'_>, &mut Findings<'_>)>,
+    job: Calls<fn(JobUnit<'_>, &mut Findings<'_>)>,
+    step: Calls<fn(StepUnit<'_>, &mut Findings<'_>)>,
+    reference: Calls<fn(&Spanned<String>, &mut Findings<'_>)>,
+    action: Calls<fn(ActionUnit<'_>, &mut Findings<'_>)>,
+    expression: Calls<fn(ExpressionSite<'_>, &mut Findings<'_>)>,
+}
+
+/// All rules, for settings that turn none off.
+static ALL: LazyLock<Active> = LazyLock::new(|| Active::of(|_| true));
+
+impl Active {
+    fn of(is_on: impl Fn(&str) -> bool) -> Self {
+        let checks =
+            || RULES.iter().filter(|rule| is_on(rule.code)).filter_map(|rule| Some((*rule, rule.check?)));
+        fn calls<F>(
+            checks: impl Iterator<Item = (&'static Rule, Check)>,
+            of: impl Fn(Check) -> Option<F>,
+        ) -> Calls<F> {
+            checks.filter_map(|(rule, check)| Some((rule, of(check)?))).collect()
+        }
+        Self {
+            text: calls(checks(), |check| check.text),
+            workflow: calls(checks(), |check| check.workflow),
+            job: calls(checks(), |check| check.job),
+            step: calls(checks(), |check| check.step),
+            reference: calls(checks(), |check| check.reference),
+            action: calls(checks(), |check| check.action),
+            expression: calls(checks(), |check| check.expression),
+        }
+    }
+
+    fn with(settings: &Settings<'_>) -> Cow<'static, Self> {
+        if settings.levels.is_empty() {
+            Cow::Borrowed(&ALL)
+        } else {
+            Cow::Owned(Self::of(|code| settings.is_on(code)))
+        }
+    }
 }
 
 /// Where the walk is.
@@ -68,21 +114,22 @@ struct Site<'a> {
 
 struct Walk<'w, 'f> {
     findings: &'w mut Findings<'f>,
-    rules: Active,
+    rules: &'w Active,
+}
+
+/// Calls each function with the findings of its rule.
+fn each<'f, F: Copy>(calls: &Calls<F>, findings: &mut Findings<'f>, call: impl Fn(F, &mut Findings<'f>)) {
+    if findings.is_full() {
+        return;
+    }
+    for (rule, function) in calls {
+        call(*function, findings.of(rule));
+    }
 }
 
 impl Walk<'_, '_> {
-    fn each(&mut self, call: impl Fn(&dyn Check, &mut Findings<'_>)) {
-        if self.findings.is_full() {
-            return;
-        }
-        for (rule, check) in &self.rules {
-            call(*check, self.findings.of(rule));
-        }
-    }
-
     fn job<'a>(&mut self, unit: JobUnit<'a>, around: Site<'a>) {
-        self.each(|check, findings| check.job(unit, findings));
+        each(&self.rules.job, self.findings, |check, findings| check(unit, findings));
         let site = Site { job: Some(unit), ..around };
         let job: &Job = unit.job;
         self.part("name", job.name.as_ref(), site);
@@ -91,7 +138,7 @@ impl Walk<'_, '_> {
         self.part("concurrency", job.concurrency.as_ref(), site);
         match &job.kind {
             JobKind::Call(call) => {
-                self.each(|check, findings| check.reference(&call.uses, findings));
+                each(&self.rules.reference, self.findings, |check, findings| check(&call.uses, findings));
                 self.part("with", call.with.as_ref(), site);
                 if let CallSecrets::Map(secrets) = &call.secrets {
                     self.part("secrets", Some(secrets), site);
@@ -121,7 +168,7 @@ impl Walk<'_, '_> {
     fn steps<'a>(&mut self, owner: StepOwner<'a>, steps: &'a [Step], around: Site<'a>) {
         for (index, step) in steps.iter().enumerate() {
             let unit = StepUnit { owner, steps, index };
-            self.each(|check, findings| check.step(unit, findings));
+            each(&self.rules.step, self.findings, |check, findings| check(unit, findings));
             let site = Site { step: Some(unit), ..around };
             self.part("name", step.name.as_ref(), site);
             self.condition(&step.condition, step.written_condition.as_ref(), site);
@@ -135,7 +182,7 @@ impl Walk<'_, '_> {
                     self.part("working-directory", working_directory.as_ref(), site);
                 }
                 StepKind::Uses { uses, with } => {
-                    self.each(|check, findings| check.reference(uses, findings));
+                    each(&self.rules.reference, self.findings, |check, findings| check(uses, findings));
                     self.part("with", with.as_ref(), site);
                 }
                 StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => {}
@@ -181,6 +228,6 @@ impl Walk<'_, '_> {
         Site { workflow, job, step, action }: Site<'a>,
     ) {
         let site = ExpressionSite { expression, span, key, entry, workflow, job, step, action };
-        self.each(|check, findings| check.expression(site, findings));
+        each(&self.rules.expression, self.findings, |check, findings| check(site, findings));
     }
 }

@@ -14,37 +14,33 @@ pub(super) static RULE: Rule = Rule {
     summary: "inputs that a used action does not define, or wants and does not get",
     actionlint: Some("action"),
     page: include_str!("action_inputs.md"),
-    check: Some(&ActionInputs),
+    check: Some(Check { step: Some(step), ..Check::NOTHING }),
 };
 
-struct ActionInputs;
-
-impl Check for ActionInputs {
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let Some((uses, with)) = uses_of(&unit) else { return };
-        if with.is_some_and(Token::is_expression) {
-            return;
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let Some((uses, with)) = uses_of(&unit) else { return };
+    if with.is_some_and(Token::is_expression) {
+        return;
+    }
+    let Some(action) = UsedAction::of(uses, findings) else { return };
+    let inputs = action.inputs();
+    let given = with.map(Token::entries).unwrap_or_default();
+    if given.iter().all(|entry| entry.name().is_some()) {
+        let missing = inputs.iter().filter(|input| input.required && !is_given(given, &input.name));
+        for input in missing {
+            let message = format!("the action `{}` wants the input `{}`", uses.value, input.name);
+            findings.add(uses.span, message);
         }
-        let Some(action) = UsedAction::of(uses, findings) else { return };
-        let inputs = action.inputs();
-        let given = with.map(Token::entries).unwrap_or_default();
-        if given.iter().all(|entry| entry.name().is_some()) {
-            let missing = inputs.iter().filter(|input| input.required && !is_given(given, &input.name));
-            for input in missing {
-                let message = format!("the action `{}` wants the input `{}`", uses.value, input.name);
-                findings.add(uses.span, message);
-            }
-        }
-        if action.may_be_newer() {
-            return;
-        }
-        for (entry, name) in given.iter().filter_map(|entry| Some((entry, entry.name()?))) {
-            let is_known = inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name));
-            if !is_known && !is_of_every_image(&action, name) {
-                let message = format!("the action `{}` has no input `{name}`", uses.value);
-                let finding = findings.describe(entry.key_span, message);
-                findings.push(finding.with_help(help(name, &inputs)));
-            }
+    }
+    if action.may_be_newer() {
+        return;
+    }
+    for (entry, name) in given.iter().filter_map(|entry| Some((entry, entry.name()?))) {
+        let is_known = inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name));
+        if !is_known && !is_of_every_image(&action, name) {
+            let message = format!("the action `{}` has no input `{name}`", uses.value);
+            let finding = findings.describe(entry.key_span, message);
+            findings.push(finding.with_help(help(name, &inputs)));
         }
     }
 }

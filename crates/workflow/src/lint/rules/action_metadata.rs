@@ -13,27 +13,23 @@ pub(super) static RULE: Rule = Rule {
     summary: "metadata of an action that runners cannot use as it is",
     actionlint: Some("action"),
     page: include_str!("action_metadata.md"),
-    check: Some(&ActionMetadata),
+    check: Some(Check { action: Some(action), ..Check::NOTHING }),
 };
 
-struct ActionMetadata;
-
-impl Check for ActionMetadata {
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        let part = |name| unit.root.entry(name).map(|entry| &entry.value);
-        for input in part("inputs").map(Token::entries).unwrap_or_default() {
-            let Some(message) = input.value.entry("deprecationMessage") else { continue };
-            let is_empty = matches!(&message.value.kind, TokenKind::Null)
-                || message.value.as_str().is_some_and(|text| text.trim().is_empty());
-            if is_empty {
-                findings.add(message.key_span, "the deprecation message says nothing");
-            }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    let part = |name| unit.root.entry(name).map(|entry| &entry.value);
+    for input in part("inputs").map(Token::entries).unwrap_or_default() {
+        let Some(message) = input.value.entry("deprecationMessage") else { continue };
+        let is_empty = matches!(&message.value.kind, TokenKind::Null)
+            || message.value.as_str().is_some_and(|text| text.trim().is_empty());
+        if is_empty {
+            findings.add(message.key_span, "the deprecation message says nothing");
         }
-        if let Some(runs) = part("runs") {
-            check_runtime(runs, findings);
-            check_image(runs, findings);
-            ["main", "pre", "post"].iter().for_each(|key| check_file(runs, key, findings));
-        }
+    }
+    if let Some(runs) = part("runs") {
+        check_runtime(runs, findings);
+        check_image(runs, findings);
+        ["main", "pre", "post"].iter().for_each(|key| check_file(runs, key, findings));
     }
 }
 

@@ -12,22 +12,18 @@ pub(super) static RULE: Rule = Rule {
     summary: "a YAML anchor that no alias uses, or one that uses itself",
     actionlint: Some("syntax-check"),
     page: include_str!("anchor.md"),
-    check: Some(&Anchor),
+    check: Some(Check { text: Some(text), ..Check::NOTHING }),
 };
 
-struct Anchor;
-
-impl Check for Anchor {
-    fn text(&self, findings: &mut Findings<'_>) {
-        let anchors = Anchors::of(findings.file());
-        for (name, span) in anchors.unused {
-            findings.add(span, format!("no alias uses the anchor `{name}`"));
-        }
-        for (alias, anchor) in anchors.recursive {
-            if !findings.has_errors_in(alias) {
-                let finding = findings.describe(alias, "the alias stands inside of its own anchor");
-                findings.push(finding.with_label(anchor, "the anchor"));
-            }
+fn text(findings: &mut Findings<'_>) {
+    let anchors = Anchors::of(findings.file());
+    for (name, span) in anchors.unused {
+        findings.add(span, format!("no alias uses the anchor `{name}`"));
+    }
+    for (alias, anchor) in anchors.recursive {
+        if !findings.has_errors_in(alias) {
+            let finding = findings.describe(alias, "the alias stands inside of its own anchor");
+            findings.push(finding.with_label(anchor, "the anchor"));
         }
     }
 }

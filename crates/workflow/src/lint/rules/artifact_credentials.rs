@@ -15,7 +15,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "an artifact that holds the token which a checkout left in the workspace",
     actionlint: None,
     page: include_str!("artifact_credentials.md"),
-    check: Some(&ArtifactCredentials),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
 /// From this version on, checkout leaves the token outside of the workspace.
@@ -23,29 +23,25 @@ const CHECKOUT_IS_SAFE: u32 = 6;
 /// From this version on, uploads leave out hidden files such as `.git`.
 const UPLOAD_IS_SAFE: (u32, u32) = (4, 4);
 
-struct ArtifactCredentials;
-
-impl Check for ArtifactCredentials {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        for (index, step) in kind.steps.iter().enumerate() {
-            let Some(upload) = uploads_workspace(step, findings.file()) else { continue };
-            let checkout = kind.steps[..index].iter().find_map(|step| leaves_token(step, findings.file()));
-            let Some((uses, with)) = checkout else { continue };
-            let message = "the artifact holds the token that the checkout left in `.git/config`";
-            let mut finding = findings
-                .describe(uses.span, message)
-                .with_label(uses.span, "leaves the token")
-                .with_label(upload, "uploads it")
-                .with_help("write `persist-credentials: false` below `with` of the checkout");
-            if !kind.steps.iter().any(|step| needs_token(step, findings.file()))
-                && let Some(edit) = without_token(findings.file(), uses, with)
-            {
-                finding = finding.with_fix("leave no token", vec![edit]);
-            }
-            findings.push(finding);
-            return;
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    for (index, step) in kind.steps.iter().enumerate() {
+        let Some(upload) = uploads_workspace(step, findings.file()) else { continue };
+        let checkout = kind.steps[..index].iter().find_map(|step| leaves_token(step, findings.file()));
+        let Some((uses, with)) = checkout else { continue };
+        let message = "the artifact holds the token that the checkout left in `.git/config`";
+        let mut finding = findings
+            .describe(uses.span, message)
+            .with_label(uses.span, "leaves the token")
+            .with_label(upload, "uploads it")
+            .with_help("write `persist-credentials: false` below `with` of the checkout");
+        if !kind.steps.iter().any(|step| needs_token(step, findings.file()))
+            && let Some(edit) = without_token(findings.file(), uses, with)
+        {
+            finding = finding.with_fix("leave no token", vec![edit]);
         }
+        findings.push(finding);
+        return;
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "a condition that trusts a bot by the name of who acted last",
     actionlint: None,
     page: include_str!("bot_condition.md"),
-    check: Some(&BotCondition),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
 /// Who acted last, not who wrote what runs.
@@ -24,18 +24,14 @@ const ACTORS: [&str; 4] = [
     "github.event.pull_request.sender.login",
 ];
 
-struct BotCondition;
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.workflow, &unit.job.condition, unit.job.written_condition.as_ref(), findings);
+}
 
-impl Check for BotCondition {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.workflow, &unit.job.condition, unit.job.written_condition.as_ref(), findings);
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        if let Some(job) = unit.job() {
-            let step = unit.step();
-            check(job.workflow, &step.condition, step.written_condition.as_ref(), findings);
-        }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    if let Some(job) = unit.job() {
+        let step = unit.step();
+        check(job.workflow, &step.condition, step.written_condition.as_ref(), findings);
     }
 }
 

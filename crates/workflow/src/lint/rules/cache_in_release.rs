@@ -15,7 +15,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "a job that publishes builds with what a cache holds",
     actionlint: None,
     page: include_str!("cache_in_release.md"),
-    check: Some(&CacheInRelease),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
 /// When an action restores a cache.
@@ -92,31 +92,26 @@ const COMMANDS: [&str; 13] = [
     "dotnet nuget push",
 ];
 
-struct CacheInRelease;
-
-impl Check for CacheInRelease {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        let mut caches = kind.steps.iter().enumerate();
-        let Some((index, cache)) = caches.find_map(|(index, step)| Some((index, restores(step)?))) else {
-            return;
-        };
-        let publishing = kind.steps[index..].iter().find_map(|step| publishes(step, findings.file()));
-        let release = publishing.map(|span| (span, "publishes")).or_else(|| {
-            let built = kind.steps[index..].iter().find_map(hands_over)?;
-            released_by(unit.workflow.workflow).map(|_| (built, "hands over what is released"))
-        });
-        let Some((span, label)) = release else { return };
-        let message =
-            "what is published is built with what a cache holds, which other jobs and branches wrote";
-        findings.push(
-            findings
-                .describe(cache, message)
-                .with_label(cache, "restores the cache")
-                .with_label(span, label)
-                .with_help("build releases without caches"),
-        );
-    }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    let mut caches = kind.steps.iter().enumerate();
+    let Some((index, cache)) = caches.find_map(|(index, step)| Some((index, restores(step)?))) else {
+        return;
+    };
+    let publishing = kind.steps[index..].iter().find_map(|step| publishes(step, findings.file()));
+    let release = publishing.map(|span| (span, "publishes")).or_else(|| {
+        let built = kind.steps[index..].iter().find_map(hands_over)?;
+        released_by(unit.workflow.workflow).map(|_| (built, "hands over what is released"))
+    });
+    let Some((span, label)) = release else { return };
+    let message = "what is published is built with what a cache holds, which other jobs and branches wrote";
+    findings.push(
+        findings
+            .describe(cache, message)
+            .with_label(cache, "restores the cache")
+            .with_label(span, label)
+            .with_help("build releases without caches"),
+    );
 }
 
 /// Where a step restores a cache.

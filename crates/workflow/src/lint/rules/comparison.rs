@@ -13,21 +13,17 @@ pub(super) static RULE: Rule = Rule {
     summary: "a comparison with the same outcome for all values",
     actionlint: Some("expression"),
     page: include_str!("comparison.md"),
-    check: Some(&Comparison),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct Comparison;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     matches!(kind, MistakeKind::Incomparable { .. } | MistakeKind::BooleanWithText { .. })
 }
 
-impl Check for Comparison {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

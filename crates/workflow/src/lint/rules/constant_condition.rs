@@ -14,23 +14,19 @@ pub(super) static RULE: Rule = Rule {
     summary: "an `if` with the same outcome in every run",
     actionlint: Some("if-cond"),
     page: include_str!("constant_condition.md"),
-    check: Some(&ConstantCondition),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
-struct ConstantCondition;
-
-impl Check for ConstantCondition {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.job.written_condition.as_ref(), findings);
-        if let JobKind::Steps(steps) = &unit.job.kind {
-            let snapshot = steps.snapshot.as_ref().and_then(|snapshot| snapshot.entry("if"));
-            check(snapshot.map(|entry| &entry.value), findings);
-        }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.job.written_condition.as_ref(), findings);
+    if let JobKind::Steps(steps) = &unit.job.kind {
+        let snapshot = steps.snapshot.as_ref().and_then(|snapshot| snapshot.entry("if"));
+        check(snapshot.map(|entry| &entry.value), findings);
     }
+}
 
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.step().written_condition.as_ref(), findings);
-    }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.step().written_condition.as_ref(), findings);
 }
 
 fn check(written: Option<&Token>, findings: &mut Findings<'_>) {

@@ -14,25 +14,21 @@ pub(super) static RULE: Rule = Rule {
     summary: "a container without an image, or with half of its credentials",
     actionlint: Some("syntax-check"),
     page: include_str!("container_settings.md"),
-    check: Some(&ContainerSettings),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct ContainerSettings;
-
-impl Check for ContainerSettings {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(steps) = &unit.job.kind else { return };
-        if let Some(container) = &steps.container {
-            let is_meant = matches!(findings.file().slice(container.span), "null" | "Null" | "NULL" | "~");
-            let is_empty = container.as_str() == Some("") || matches!(container.kind, TokenKind::Null);
-            if is_empty && !is_meant {
-                findings.add(container.span, "the container has no image, so that the job runs without one");
-            }
-            check_credentials(container, findings);
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(steps) = &unit.job.kind else { return };
+    if let Some(container) = &steps.container {
+        let is_meant = matches!(findings.file().slice(container.span), "null" | "Null" | "NULL" | "~");
+        let is_empty = container.as_str() == Some("") || matches!(container.kind, TokenKind::Null);
+        if is_empty && !is_meant {
+            findings.add(container.span, "the container has no image, so that the job runs without one");
         }
-        for service in steps.services.iter().flat_map(Token::entries) {
-            check_credentials(&service.value, findings);
-        }
+        check_credentials(container, findings);
+    }
+    for service in steps.services.iter().flat_map(Token::entries) {
+        check_credentials(&service.value, findings);
     }
 }
 

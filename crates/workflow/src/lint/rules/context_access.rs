@@ -13,22 +13,18 @@ pub(super) static RULE: Rule = Rule {
     summary: "a property that a context does not have there",
     actionlint: Some("expression"),
     page: include_str!("context_access.md"),
-    check: Some(&ContextAccess),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct ContextAccess;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     let is_context = matches!(kind, MistakeKind::UnknownProperty { .. } | MistakeKind::VariableName { .. });
     is_context && !kind.is_about_payload()
 }
 
-impl Check for ContextAccess {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

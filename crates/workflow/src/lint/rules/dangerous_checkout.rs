@@ -15,35 +15,31 @@ pub(super) static RULE: Rule = Rule {
     summary: "code of strangers is checked out, and run, where there are secrets",
     actionlint: None,
     page: include_str!("dangerous_checkout.md"),
-    check: Some(&DangerousCheckout),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
 const HELP: &str =
     "run the code in a workflow of `pull_request`, which has no secrets, and hand over what it makes";
 
-struct DangerousCheckout;
-
-impl Check for DangerousCheckout {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        let workflow = unit.workflow.workflow;
-        for (event, event_span) in events::privileged(workflow) {
-            let job_guard = guard::of(&unit.job.condition, event);
-            if job_guard == Guard::Safe {
-                continue;
-            }
-            let checkout = kind.steps.iter().enumerate().find_map(|(index, step)| {
-                let head = head::checked_out(step, findings.file(), event)?;
-                let guard = guard::of(&step.condition, event);
-                (guard != Guard::Safe).then_some((index, head, guard))
-            });
-            let Some((index, head, step_guard)) = checkout else { continue };
-            let run = first_run(&kind.steps[index + 1..], &head, event, findings);
-            let is_approved = kind.environment.is_some() || waits_for_approval(workflow, unit.job, event);
-            let is_guarded = [job_guard, step_guard].contains(&Guard::Partial) || is_approved;
-            report((event, event_span), &head, run, is_guarded, findings);
-            return;
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    let workflow = unit.workflow.workflow;
+    for (event, event_span) in events::privileged(workflow) {
+        let job_guard = guard::of(&unit.job.condition, event);
+        if job_guard == Guard::Safe {
+            continue;
         }
+        let checkout = kind.steps.iter().enumerate().find_map(|(index, step)| {
+            let head = head::checked_out(step, findings.file(), event)?;
+            let guard = guard::of(&step.condition, event);
+            (guard != Guard::Safe).then_some((index, head, guard))
+        });
+        let Some((index, head, step_guard)) = checkout else { continue };
+        let run = first_run(&kind.steps[index + 1..], &head, event, findings);
+        let is_approved = kind.environment.is_some() || waits_for_approval(workflow, unit.job, event);
+        let is_guarded = [job_guard, step_guard].contains(&Guard::Partial) || is_approved;
+        report((event, event_span), &head, run, is_guarded, findings);
+        return;
     }
 }
 

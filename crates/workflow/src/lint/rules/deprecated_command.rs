@@ -13,7 +13,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "a workflow command that GitHub has deprecated",
     actionlint: Some("deprecated-commands"),
     page: include_str!("deprecated_command.md"),
-    check: Some(&DeprecatedCommand),
+    check: Some(Check { step: Some(step), ..Check::NOTHING }),
 };
 
 /// The commands, each with what is written in its place.
@@ -24,22 +24,18 @@ const COMMANDS: [(&str, &str); 4] = [
     ("add-path", "echo \"FOLDER\" >> \"$GITHUB_PATH\""),
 ];
 
-struct DeprecatedCommand;
-
-impl Check for DeprecatedCommand {
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let StepKind::Run { run, .. } = &unit.step().kind else { return };
-        let text = findings.file().slice(run.span);
-        for (start, _) in text.match_indices("::") {
-            let behind = &text[start + 2..];
-            let command = COMMANDS.iter().find(|(name, _)| {
-                behind.strip_prefix(name).is_some_and(|rest| rest.starts_with("::") || rest.starts_with(' '))
-            });
-            let Some((name, instead)) = command else { continue };
-            let start = run.span.start as usize + start + 2;
-            let message = format!("the workflow command `{name}` is deprecated");
-            let finding = findings.describe(run.span, message).with_help(format!("write `{instead}`"));
-            findings.push(finding.with_label(Span::new(start, start + name.len()), "here"));
-        }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let StepKind::Run { run, .. } = &unit.step().kind else { return };
+    let text = findings.file().slice(run.span);
+    for (start, _) in text.match_indices("::") {
+        let behind = &text[start + 2..];
+        let command = COMMANDS.iter().find(|(name, _)| {
+            behind.strip_prefix(name).is_some_and(|rest| rest.starts_with("::") || rest.starts_with(' '))
+        });
+        let Some((name, instead)) = command else { continue };
+        let start = run.span.start as usize + start + 2;
+        let message = format!("the workflow command `{name}` is deprecated");
+        let finding = findings.describe(run.span, message).with_help(format!("write `{instead}`"));
+        findings.push(finding.with_label(Span::new(start, start + name.len()), "here"));
     }
 }

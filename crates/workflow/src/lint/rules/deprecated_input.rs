@@ -13,27 +13,23 @@ pub(super) static RULE: Rule = Rule {
     summary: "an input of a used action that its author has deprecated",
     actionlint: Some("action"),
     page: include_str!("deprecated_input.md"),
-    check: Some(&DeprecatedInput),
+    check: Some(Check { step: Some(step), ..Check::NOTHING }),
 };
 
-struct DeprecatedInput;
-
-impl Check for DeprecatedInput {
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let Some((uses, Some(with))) = uses_of(&unit) else { return };
-        let Some(action) = with.entries().first().and_then(|_| UsedAction::of(uses, findings)) else {
-            return;
-        };
-        // An input without which the action does not work must be given, deprecated or not.
-        for input in action.inputs().into_iter().filter(|input| !input.required) {
-            let (Some(reason), Some(given)) = (input.deprecated, find(with, &input.name)) else { continue };
-            let message = format!("the input `{}` of `{}` is deprecated", input.name, uses.value);
-            let mut finding = findings.describe(given.key_span, message);
-            if !reason.is_empty() {
-                finding = finding.with_help(reason);
-            }
-            findings.push(finding);
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let Some((uses, Some(with))) = uses_of(&unit) else { return };
+    let Some(action) = with.entries().first().and_then(|_| UsedAction::of(uses, findings)) else {
+        return;
+    };
+    // An input without which the action does not work must be given, deprecated or not.
+    for input in action.inputs().into_iter().filter(|input| !input.required) {
+        let (Some(reason), Some(given)) = (input.deprecated, find(with, &input.name)) else { continue };
+        let message = format!("the input `{}` of `{}` is deprecated", input.name, uses.value);
+        let mut finding = findings.describe(given.key_span, message);
+        if !reason.is_empty() {
+            finding = finding.with_help(reason);
         }
+        findings.push(finding);
     }
 }
 

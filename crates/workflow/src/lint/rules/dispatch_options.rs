@@ -12,21 +12,16 @@ pub(super) static RULE: Rule = Rule {
     summary: "options of an input that are empty, are there twice or do not have the default",
     actionlint: Some("events"),
     page: include_str!("dispatch_options.md"),
-    check: Some(&DispatchOptions),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
 
-struct DispatchOptions;
-
-impl Check for DispatchOptions {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        let path = ["on", "workflow_dispatch", "inputs"];
-        let inputs = path.iter().try_fold(unit.root, |token, name| Some(&token.entry(name)?.value));
-        for input in inputs.map(Token::entries).unwrap_or_default() {
-            let is_choice =
-                input.value.entry("type").is_some_and(|kind| kind.value.as_str() == Some("choice"));
-            if is_choice && let Some(options) = input.value.entry("options") {
-                check(&options.value, input.value.entry("default").map(|entry| &entry.value), findings);
-            }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    let path = ["on", "workflow_dispatch", "inputs"];
+    let inputs = path.iter().try_fold(unit.root, |token, name| Some(&token.entry(name)?.value));
+    for input in inputs.map(Token::entries).unwrap_or_default() {
+        let is_choice = input.value.entry("type").is_some_and(|kind| kind.value.as_str() == Some("choice"));
+        if is_choice && let Some(options) = input.value.entry("options") {
+            check(&options.value, input.value.entry("default").map(|entry| &entry.value), findings);
         }
     }
 }

@@ -11,22 +11,16 @@ pub(super) static RULE: Rule = Rule {
     summary: "a job that another one needs twice",
     actionlint: Some("job-needs"),
     page: include_str!("duplicate_need.md"),
-    check: Some(&DuplicateNeed),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct DuplicateNeed;
-
-impl Check for DuplicateNeed {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let needs = &unit.job.needs;
-        for (index, need) in needs.iter().enumerate() {
-            let is_same =
-                |other: &&crate::source::Spanned<String>| other.value.eq_ignore_ascii_case(&need.value);
-            if let Some(first) = needs[..index].iter().find(is_same) {
-                let finding =
-                    findings.describe(need.span, format!("the job `{}` is needed twice", need.value));
-                findings.push(finding.with_label(first.span, "first here"));
-            }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let needs = &unit.job.needs;
+    for (index, need) in needs.iter().enumerate() {
+        let is_same = |other: &&crate::source::Spanned<String>| other.value.eq_ignore_ascii_case(&need.value);
+        if let Some(first) = needs[..index].iter().find(is_same) {
+            let finding = findings.describe(need.span, format!("the job `{}` is needed twice", need.value));
+            findings.push(finding.with_label(first.span, "first here"));
         }
     }
 }

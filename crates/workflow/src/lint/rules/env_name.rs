@@ -13,35 +13,37 @@ pub(super) static RULE: Rule = Rule {
     summary: "a name of an environment variable that does not work",
     actionlint: Some("env-var"),
     page: include_str!("env_name.md"),
-    check: Some(&EnvName),
+    check: Some(Check {
+        workflow: Some(workflow),
+        job: Some(job),
+        step: Some(step),
+        action: Some(action),
+        ..Check::NOTHING
+    }),
 };
 
-struct EnvName;
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.workflow.env.as_ref(), findings);
+}
 
-impl Check for EnvName {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.workflow.env.as_ref(), findings);
-    }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(steps) = &unit.job.kind else { return };
+    check(steps.env.as_ref(), findings);
+    let env = |container: &Token, findings: &mut Findings<'_>| {
+        check(container.entry("env").map(|entry| &entry.value), findings);
+    };
+    steps.container.iter().for_each(|container| env(container, findings));
+    let services = steps.services.iter().flat_map(Token::entries);
+    services.for_each(|service| env(&service.value, findings));
+}
 
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(steps) = &unit.job.kind else { return };
-        check(steps.env.as_ref(), findings);
-        let env = |container: &Token, findings: &mut Findings<'_>| {
-            check(container.entry("env").map(|entry| &entry.value), findings);
-        };
-        steps.container.iter().for_each(|container| env(container, findings));
-        let services = steps.services.iter().flat_map(Token::entries);
-        services.for_each(|service| env(&service.value, findings));
-    }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.step().env.as_ref(), findings);
+}
 
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.step().env.as_ref(), findings);
-    }
-
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        if let ActionRuns::Docker { env, .. } = &unit.action.runs {
-            check(env.as_ref(), findings);
-        }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    if let ActionRuns::Docker { env, .. } = &unit.action.runs {
+        check(env.as_ref(), findings);
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "what others choose is written to `GITHUB_ENV` or `GITHUB_PATH`",
     actionlint: None,
     page: include_str!("environment_injection.md"),
-    check: Some(&EnvironmentInjection),
+    check: Some(Check { step: Some(step), ..Check::NOTHING }),
 };
 
 /// Variables by which programs are told to run other code.
@@ -34,23 +34,19 @@ const LOADERS: [&str; 9] = [
     "RUBYOPT",
 ];
 
-struct EnvironmentInjection;
-
-impl Check for EnvironmentInjection {
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let StepKind::Run { run, .. } = &unit.step().kind else { return };
-        let text = findings.file().slice(run.span);
-        for file in ["GITHUB_ENV", "GITHUB_PATH"].into_iter().filter(|file| text.contains(file)) {
-            for write in script::writes(text, file) {
-                let scope = Scope::of_step(unit, findings.file(), findings.budget());
-                let taints = scope.trace_write(text, run.span, &write);
-                let strangers = taints.into_iter().find(|taint| taint.value.origin == Origin::Strangers);
-                if let Some(taint) = strangers {
-                    report(&taint, &write, file, run.span, findings);
-                }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let StepKind::Run { run, .. } = &unit.step().kind else { return };
+    let text = findings.file().slice(run.span);
+    for file in ["GITHUB_ENV", "GITHUB_PATH"].into_iter().filter(|file| text.contains(file)) {
+        for write in script::writes(text, file) {
+            let scope = Scope::of_step(unit, findings.file(), findings.budget());
+            let taints = scope.trace_write(text, run.span, &write);
+            let strangers = taints.into_iter().find(|taint| taint.value.origin == Origin::Strangers);
+            if let Some(taint) = strangers {
+                report(&taint, &write, file, run.span, findings);
             }
-            check_files(unit, text, file, run.span, findings);
         }
+        check_files(unit, text, file, run.span, findings);
     }
 }
 

@@ -13,21 +13,17 @@ pub(super) static RULE: Rule = Rule {
     summary: "a property that no event of the workflow has",
     actionlint: None,
     page: include_str!("event_payload.md"),
-    check: Some(&EventPayload),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct EventPayload;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     kind.is_about_payload()
 }
 
-impl Check for EventPayload {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

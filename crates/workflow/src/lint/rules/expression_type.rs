@@ -13,10 +13,8 @@ pub(super) static RULE: Rule = Rule {
     summary: "a value of a type that its place or function cannot use",
     actionlint: Some("expression"),
     page: include_str!("expression_type.md"),
-    check: Some(&ExpressionType),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct ExpressionType;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     matches!(
@@ -31,12 +29,10 @@ fn is_meant(kind: &MistakeKind) -> bool {
     )
 }
 
-impl Check for ExpressionType {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

@@ -11,22 +11,18 @@ pub(super) static RULE: Rule = Rule {
     summary: "a filter of `image_version` that is no list",
     actionlint: Some("syntax-check"),
     page: include_str!("filter_list.md"),
-    check: Some(&FilterList),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
 
-struct FilterList;
-
-impl Check for FilterList {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        let Some(event) = unit.root.entry("on").and_then(|on| on.value.entry("image_version")) else {
-            return;
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    let Some(event) = unit.root.entry("on").and_then(|on| on.value.entry("image_version")) else {
+        return;
+    };
+    for key in ["names", "versions"] {
+        let Some(filter) = event.value.entry(key).filter(|filter| filter.value.as_str().is_some()) else {
+            continue;
         };
-        for key in ["names", "versions"] {
-            let Some(filter) = event.value.entry(key).filter(|filter| filter.value.as_str().is_some()) else {
-                continue;
-            };
-            let finding = findings.describe(filter.value.span, format!("`{key}` is documented as a list"));
-            findings.push(finding.with_help("put brackets around the text"));
-        }
+        let finding = findings.describe(filter.value.span, format!("`{key}` is documented as a list"));
+        findings.push(finding.with_help("put brackets around the text"));
     }
 }

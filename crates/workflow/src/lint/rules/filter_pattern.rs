@@ -12,10 +12,8 @@ pub(super) static RULE: Rule = Rule {
     summary: "a pattern of a filter that matches nothing",
     actionlint: Some("glob"),
     page: include_str!("filter_pattern.md"),
-    check: Some(&FilterPattern),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
-
-struct FilterPattern;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -25,19 +23,17 @@ enum Kind {
     Path,
 }
 
-impl Check for FilterPattern {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        for trigger in unit.workflow.on.events.values() {
-            let names = [&trigger.branches, &trigger.branches_ignore, &trigger.tags, &trigger.tags_ignore];
-            for pattern in names.into_iter().flatten().flatten() {
-                check(pattern, Kind::Name, findings);
-            }
-            for pattern in [&trigger.paths, &trigger.paths_ignore].into_iter().flatten().flatten() {
-                check(pattern, Kind::Path, findings);
-            }
-            for including in [&trigger.branches, &trigger.tags, &trigger.paths].into_iter().flatten() {
-                check_order(including, findings);
-            }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    for trigger in unit.workflow.on.events.values() {
+        let names = [&trigger.branches, &trigger.branches_ignore, &trigger.tags, &trigger.tags_ignore];
+        for pattern in names.into_iter().flatten().flatten() {
+            check(pattern, Kind::Name, findings);
+        }
+        for pattern in [&trigger.paths, &trigger.paths_ignore].into_iter().flatten().flatten() {
+            check(pattern, Kind::Path, findings);
+        }
+        for including in [&trigger.branches, &trigger.tags, &trigger.paths].into_iter().flatten() {
+            check_order(including, findings);
         }
     }
 }

@@ -14,36 +14,32 @@ pub(super) static RULE: Rule = Rule {
     summary: "a password of a container registry that stands in the file",
     actionlint: Some("credentials"),
     page: include_str!("hardcoded_credentials.md"),
-    check: Some(&HardcodedCredentials),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
-struct HardcodedCredentials;
-
-impl Check for HardcodedCredentials {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        if let Some(container) = &kind.container {
-            check(container, "container", findings);
-        }
-        for service in kind.services.iter().flat_map(Token::entries) {
-            let name = service.name().unwrap_or_default();
-            check(&service.value, &format!("service `{name}`"), findings);
-        }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    if let Some(container) = &kind.container {
+        check(container, "container", findings);
     }
+    for service in kind.services.iter().flat_map(Token::entries) {
+        let name = service.name().unwrap_or_default();
+        check(&service.value, &format!("service `{name}`"), findings);
+    }
+}
 
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let StepKind::Uses { uses, with: Some(with) } = &unit.step().kind else { return };
-        let is_login = || Remote::parse(&uses.value).is_some_and(|remote| remote.is("docker/login-action"));
-        if let Some(password) = with.entry("password").map(|entry| &entry.value)
-            && is_literal(password)
-            && is_login()
-        {
-            findings.push(
-                findings
-                    .describe(password.span, "the password of the registry stands in the workflow")
-                    .with_help("store it as a secret and write `${{ secrets.NAME }}`"),
-            );
-        }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let StepKind::Uses { uses, with: Some(with) } = &unit.step().kind else { return };
+    let is_login = || Remote::parse(&uses.value).is_some_and(|remote| remote.is("docker/login-action"));
+    if let Some(password) = with.entry("password").map(|entry| &entry.value)
+        && is_literal(password)
+        && is_login()
+    {
+        findings.push(
+            findings
+                .describe(password.span, "the password of the registry stands in the workflow")
+                .with_help("store it as a secret and write `${{ secrets.NAME }}`"),
+        );
     }
 }
 

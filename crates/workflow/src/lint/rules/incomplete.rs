@@ -14,45 +14,47 @@ pub(super) static RULE: Rule = Rule {
     summary: "a part of a file whose mistake GitHub reports inside of it",
     actionlint: Some("syntax-check"),
     page: include_str!("incomplete.md"),
-    check: Some(&Incomplete),
+    check: Some(Check {
+        workflow: Some(workflow),
+        action: Some(action),
+        job: Some(job),
+        step: Some(step),
+        ..Check::NOTHING
+    }),
 };
 
-struct Incomplete;
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    check_values(unit.root, findings);
+}
 
-impl Check for Incomplete {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        check_values(unit.root, findings);
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    check_values(unit.root, findings);
+}
+
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(steps) = &unit.job.kind else { return };
+    let jobs = unit.workflow.root.entry("jobs");
+    let Some(job) = jobs.and_then(|jobs| jobs.value.entry(&unit.job.id.value)) else { return };
+    // A job that lacks the key itself is one of the incomplete values.
+    let is_told = errors_at(&job.value, findings).next().is_some();
+    if steps.steps.is_empty() && job.value.entry("steps").is_none() && !is_told {
+        let message = format!("the job `{}` has no steps that can be read", unit.job.id.value);
+        findings.add(job.key_span, message);
     }
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        check_values(unit.root, findings);
-    }
-
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(steps) = &unit.job.kind else { return };
-        let jobs = unit.workflow.root.entry("jobs");
-        let Some(job) = jobs.and_then(|jobs| jobs.value.entry(&unit.job.id.value)) else { return };
-        // A job that lacks the key itself is one of the incomplete values.
-        let is_told = errors_at(&job.value, findings).next().is_some();
-        if steps.steps.is_empty() && job.value.entry("steps").is_none() && !is_told {
-            let message = format!("the job `{}` has no steps that can be read", unit.job.id.value);
-            findings.add(job.key_span, message);
-        }
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let step = unit.step();
-        let other = match step.kind {
-            StepKind::Run { .. } => "'uses'",
-            StepKind::Uses { .. } => "'run'",
-            StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => return,
-        };
-        let is_other = |error: &Diagnostic| {
-            error.code == "unexpected-key" && error.message.ends_with(other) && is_in(error, step.span)
-        };
-        if findings.errors().any(is_other) {
-            findings.add(step.span, "a step has either `run` or `uses`, not both");
-        }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let step = unit.step();
+    let other = match step.kind {
+        StepKind::Run { .. } => "'uses'",
+        StepKind::Uses { .. } => "'run'",
+        StepKind::Wait { .. } | StepKind::WaitAll | StepKind::Cancel { .. } => return,
+    };
+    let is_other = |error: &Diagnostic| {
+        error.code == "unexpected-key" && error.message.ends_with(other) && is_in(error, step.span)
+    };
+    if findings.errors().any(is_other) {
+        findings.add(step.span, "a step has either `run` or `uses`, not both");
     }
 }
 

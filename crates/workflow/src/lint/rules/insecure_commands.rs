@@ -13,32 +13,34 @@ pub(super) static RULE: Rule = Rule {
     summary: "commands in the output of steps that set variables and paths are turned on again",
     actionlint: None,
     page: include_str!("insecure_commands.md"),
-    check: Some(&InsecureCommands),
+    check: Some(Check {
+        workflow: Some(workflow),
+        job: Some(job),
+        step: Some(step),
+        action: Some(action),
+        ..Check::NOTHING
+    }),
 };
 
 const VARIABLE: &str = "ACTIONS_ALLOW_UNSECURE_COMMANDS";
 
-struct InsecureCommands;
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.workflow.env.as_ref(), findings);
+}
 
-impl Check for InsecureCommands {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.workflow.env.as_ref(), findings);
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    if let JobKind::Steps(kind) = &unit.job.kind {
+        check(kind.env.as_ref(), findings);
     }
+}
 
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        if let JobKind::Steps(kind) = &unit.job.kind {
-            check(kind.env.as_ref(), findings);
-        }
-    }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.step().env.as_ref(), findings);
+}
 
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.step().env.as_ref(), findings);
-    }
-
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        if let ActionRuns::Docker { env, .. } = &unit.action.runs {
-            check(env.as_ref(), findings);
-        }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    if let ActionRuns::Docker { env, .. } = &unit.action.runs {
+        check(env.as_ref(), findings);
     }
 }
 

@@ -13,25 +13,21 @@ pub(super) static RULE: Rule = Rule {
     summary: "a value that a matrix has twice",
     actionlint: Some("matrix"),
     page: include_str!("matrix_duplicate.md"),
-    check: Some(&MatrixDuplicate),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct MatrixDuplicate;
-
-impl Check for MatrixDuplicate {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let Some(matrix) = matrix_of(unit.job) else { return };
-        for entry in matrix.entries() {
-            let Some(name) = entry.name().filter(|name| !matches!(*name, "include" | "exclude")) else {
-                continue;
-            };
-            let values = entry.value.items();
-            for (index, value) in values.iter().enumerate() {
-                if let Some(first) = values[..index].iter().find(|first| is_same(first, value)) {
-                    let finding =
-                        findings.describe(value.span, format!("`{name}` of the matrix has the value twice"));
-                    findings.push(finding.with_label(first.span, "first here"));
-                }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let Some(matrix) = matrix_of(unit.job) else { return };
+    for entry in matrix.entries() {
+        let Some(name) = entry.name().filter(|name| !matches!(*name, "include" | "exclude")) else {
+            continue;
+        };
+        let values = entry.value.items();
+        for (index, value) in values.iter().enumerate() {
+            if let Some(first) = values[..index].iter().find(|first| is_same(first, value)) {
+                let finding =
+                    findings.describe(value.span, format!("`{name}` of the matrix has the value twice"));
+                findings.push(finding.with_label(first.span, "first here"));
             }
         }
     }

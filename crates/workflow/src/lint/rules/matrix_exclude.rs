@@ -13,22 +13,18 @@ pub(super) static RULE: Rule = Rule {
     summary: "a value under `exclude` that the matrix does not have",
     actionlint: Some("matrix"),
     page: include_str!("matrix_exclude.md"),
-    check: Some(&MatrixExclude),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct MatrixExclude;
-
-impl Check for MatrixExclude {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let Some(matrix) = matrix_of(unit.job) else { return };
-        let Some(exclude) = matrix.entry("exclude") else { return };
-        for entry in exclude.value.items().iter().flat_map(Token::entries) {
-            let Some(name) = entry.name() else { continue };
-            let Some(values) = values(matrix, name).filter(|values| !values.is_empty()) else { continue };
-            if !values.iter().any(|value| may_fit(&entry.value, value)) {
-                let message = format!("no value of `{name}` is like this one, so that nothing is excluded");
-                findings.add(entry.value.span, message);
-            }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let Some(matrix) = matrix_of(unit.job) else { return };
+    let Some(exclude) = matrix.entry("exclude") else { return };
+    for entry in exclude.value.items().iter().flat_map(Token::entries) {
+        let Some(name) = entry.name() else { continue };
+        let Some(values) = values(matrix, name).filter(|values| !values.is_empty()) else { continue };
+        if !values.iter().any(|value| may_fit(&entry.value, value)) {
+            let message = format!("no value of `{name}` is like this one, so that nothing is excluded");
+            findings.add(entry.value.span, message);
         }
     }
 }

@@ -13,15 +13,11 @@ pub(super) static RULE: Rule = Rule {
     summary: "a commit that is not the one of the version that the comment behind it names",
     actionlint: None,
     page: include_str!("moved_reference.md"),
-    check: Some(&MovedReference),
+    check: Some(Check { reference: Some(reference), ..Check::NOTHING }),
 };
 
-struct MovedReference;
-
-impl Check for MovedReference {
-    fn reference(&self, uses: &Spanned<String>, findings: &mut Findings<'_>) {
-        check(uses, findings);
-    }
+fn reference(uses: &Spanned<String>, findings: &mut Findings<'_>) {
+    check(uses, findings);
 }
 
 fn check(uses: &Spanned<String>, findings: &mut Findings<'_>) {

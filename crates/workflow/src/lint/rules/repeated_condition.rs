@@ -13,10 +13,8 @@ pub(super) static RULE: Rule = Rule {
     summary: "parts of a condition that repeat or exclude each other",
     actionlint: Some("expression"),
     page: include_str!("repeated_condition.md"),
-    check: Some(&RepeatedCondition),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct RepeatedCondition;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     matches!(
@@ -25,12 +23,10 @@ fn is_meant(kind: &MistakeKind) -> bool {
     )
 }
 
-impl Check for RepeatedCondition {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

@@ -17,18 +17,14 @@ pub(super) static RULE: Rule = Rule {
     summary: "a label that no runner has, or one of runners that go away",
     actionlint: Some("runner-label"),
     page: include_str!("runner_label.md"),
-    check: Some(&RunnerLabel),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct RunnerLabel;
-
-impl Check for RunnerLabel {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let Some(labels) = labels_of(unit.job) else { return };
-        let mut seen = Vec::new();
-        for set in label_sets(labels, unit.job) {
-            check(&set, &mut seen, findings);
-        }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let Some(labels) = labels_of(unit.job) else { return };
+    let mut seen = Vec::new();
+    for set in label_sets(labels, unit.job) {
+        check(&set, &mut seen, findings);
     }
 }
 

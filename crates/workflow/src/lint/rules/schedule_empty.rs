@@ -11,19 +11,15 @@ pub(super) static RULE: Rule = Rule {
     summary: "the event `schedule` without a schedule",
     actionlint: Some("events"),
     page: include_str!("schedule_empty.md"),
-    check: Some(&ScheduleEmpty),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
 
-struct ScheduleEmpty;
-
-impl Check for ScheduleEmpty {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        let Some(trigger) = unit.workflow.on.events.get("schedule") else { return };
-        let around = unit.root.entry("on").filter(|on| findings.has_errors_in(on.value.span));
-        if trigger.schedule.is_empty() && around.is_none() {
-            let finding =
-                findings.describe(trigger.span, "the event `schedule` has no schedule and never happens");
-            findings.push(finding.with_help("give it a list: `schedule: [{cron: '30 4 * * *'}]`"));
-        }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    let Some(trigger) = unit.workflow.on.events.get("schedule") else { return };
+    let around = unit.root.entry("on").filter(|on| findings.has_errors_in(on.value.span));
+    if trigger.schedule.is_empty() && around.is_none() {
+        let finding =
+            findings.describe(trigger.span, "the event `schedule` has no schedule and never happens");
+        findings.push(finding.with_help("give it a list: `schedule: [{cron: '30 4 * * *'}]`"));
     }
 }

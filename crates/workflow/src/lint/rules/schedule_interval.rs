@@ -11,29 +11,23 @@ pub(super) static RULE: Rule = Rule {
     summary: "a schedule that fires more often than every five minutes",
     actionlint: Some("events"),
     page: include_str!("schedule_interval.md"),
-    check: Some(&ScheduleInterval),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
 
 /// The shortest time between two runs of a schedule, in minutes.
 const SHORTEST: u64 = 5;
 const MINUTES: usize = 60;
 
-struct ScheduleInterval;
-
-impl Check for ScheduleInterval {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        for entry in unit.workflow.on.events.values().flat_map(|trigger| &trigger.schedule) {
-            let mut fields = entry.cron.value.split_ascii_whitespace();
-            let (Some(minutes), Some(hours)) = (fields.next(), fields.next()) else { continue };
-            let Some(interval) = interval(minutes, hours == "*").filter(|interval| *interval < SHORTEST)
-            else {
-                continue;
-            };
-            let message =
-                format!("the schedule fires every {interval} minutes, which GitHub makes {SHORTEST}");
-            let every = if interval == 1 { message.replace("1 minutes", "minute") } else { message };
-            findings.push(findings.describe(entry.cron.span, every).with_help("write `*/5 * * * *`"));
-        }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    for entry in unit.workflow.on.events.values().flat_map(|trigger| &trigger.schedule) {
+        let mut fields = entry.cron.value.split_ascii_whitespace();
+        let (Some(minutes), Some(hours)) = (fields.next(), fields.next()) else { continue };
+        let Some(interval) = interval(minutes, hours == "*").filter(|interval| *interval < SHORTEST) else {
+            continue;
+        };
+        let message = format!("the schedule fires every {interval} minutes, which GitHub makes {SHORTEST}");
+        let every = if interval == 1 { message.replace("1 minutes", "minute") } else { message };
+        findings.push(findings.describe(entry.cron.span, every).with_help("write `*/5 * * * *`"));
     }
 }
 

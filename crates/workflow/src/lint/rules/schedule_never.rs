@@ -12,18 +12,14 @@ pub(super) static RULE: Rule = Rule {
     summary: "a schedule that never fires",
     actionlint: Some("events"),
     page: include_str!("schedule_never.md"),
-    check: Some(&ScheduleNever),
+    check: Some(Check { workflow: Some(workflow), ..Check::NOTHING }),
 };
 
-struct ScheduleNever;
-
-impl Check for ScheduleNever {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        for entry in unit.workflow.on.events.values().flat_map(|trigger| &trigger.schedule) {
-            if Cron::parse(&entry.cron.value).is_ok_and(|cron| !cron.ever_fires()) {
-                let message = "the schedule never fires: no month that it names has such a day";
-                findings.push(findings.describe(entry.cron.span, message));
-            }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    for entry in unit.workflow.on.events.values().flat_map(|trigger| &trigger.schedule) {
+        if Cron::parse(&entry.cron.value).is_ok_and(|cron| !cron.ever_fires()) {
+            let message = "the schedule never fires: no month that it names has such a day";
+            findings.push(findings.describe(entry.cron.span, message));
         }
     }
 }

@@ -17,39 +17,35 @@ pub(super) static RULE: Rule = Rule {
     summary: "a value that others choose becomes part of a script",
     actionlint: Some("expression"),
     page: include_str!("script_injection.md"),
-    check: Some(&ScriptInjection),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
-struct ScriptInjection;
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Call(call) = &unit.job.kind else { return };
+    let (Some(with), Some(workflow)) = (&call.with, &call.workflow) else { return };
+    let scope = Scope::of_job(unit, findings.file(), findings.budget());
+    let reaches = |input: &str| reach::in_workflow(workflow, input, findings.budget());
+    let found = passed_on(with, &call.uses.value, scope, findings, reaches);
+    found.into_iter().for_each(|finding| findings.push(finding));
+}
 
-impl Check for ScriptInjection {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Call(call) = &unit.job.kind else { return };
-        let (Some(with), Some(workflow)) = (&call.with, &call.workflow) else { return };
-        let scope = Scope::of_job(unit, findings.file(), findings.budget());
-        let reaches = |input: &str| reach::in_workflow(workflow, input, findings.budget());
-        let found = passed_on(with, &call.uses.value, scope, findings, reaches);
-        found.into_iter().for_each(|finding| findings.push(finding));
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let step = unit.step();
-        reach::code(step).for_each(|script| check(unit, script, "script", findings));
-        match &step.kind {
-            StepKind::Run { shell: Some(shell), .. } => {
-                check(unit, shell, "command that runs the script", findings);
-            }
-            StepKind::Uses { uses, with: Some(with) } if uses.value.starts_with("./") => {
-                let scope = Scope::of_step(unit, findings.file(), findings.budget());
-                let reaches = |input: &str| match findings.settings().actions.resolve(&uses.value) {
-                    ActionResolution::Found(action) => reach::in_action(&action, input, findings.budget()),
-                    _ => false,
-                };
-                let found = passed_on(with, &uses.value, scope, findings, reaches);
-                found.into_iter().for_each(|finding| findings.push(finding));
-            }
-            _ => {}
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let step = unit.step();
+    reach::code(step).for_each(|script| check(unit, script, "script", findings));
+    match &step.kind {
+        StepKind::Run { shell: Some(shell), .. } => {
+            check(unit, shell, "command that runs the script", findings);
         }
+        StepKind::Uses { uses, with: Some(with) } if uses.value.starts_with("./") => {
+            let scope = Scope::of_step(unit, findings.file(), findings.budget());
+            let reaches = |input: &str| match findings.settings().actions.resolve(&uses.value) {
+                ActionResolution::Found(action) => reach::in_action(&action, input, findings.budget()),
+                _ => false,
+            };
+            let found = passed_on(with, &uses.value, scope, findings, reaches);
+            found.into_iter().for_each(|finding| findings.push(finding));
+        }
+        _ => {}
     }
 }
 

@@ -13,25 +13,21 @@ pub(super) static RULE: Rule = Rule {
     summary: "a runner of one's own for an event that strangers start",
     actionlint: None,
     page: include_str!("self_hosted_runner.md"),
-    check: Some(&SelfHostedRunner),
+    check: Some(Check { job: Some(job), ..Check::NOTHING }),
 };
 
-struct SelfHostedRunner;
-
-impl Check for SelfHostedRunner {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        let Some(runs_on) = &kind.runs_on else { return };
-        let matrix = unit.job.strategy.as_ref().filter(|_| runs_on.has_expression());
-        if !names_own_runner(runs_on) && !matrix.is_some_and(names_own_runner) {
-            return;
-        }
-        let Some((event, span)) = events::open(unit.workflow.workflow) else { return };
-        let message = format!("strangers can start the job by `{event}`, on a machine of your own");
-        let help = "use runners of GitHub, or machines that are made for one job, and let people approve runs of strangers";
-        let finding = findings.describe(runs_on.span, message).with_help(help);
-        findings.push(finding.with_label(span, "started by strangers"));
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    let Some(runs_on) = &kind.runs_on else { return };
+    let matrix = unit.job.strategy.as_ref().filter(|_| runs_on.has_expression());
+    if !names_own_runner(runs_on) && !matrix.is_some_and(names_own_runner) {
+        return;
     }
+    let Some((event, span)) = events::open(unit.workflow.workflow) else { return };
+    let message = format!("strangers can start the job by `{event}`, on a machine of your own");
+    let help = "use runners of GitHub, or machines that are made for one job, and let people approve runs of strangers";
+    let finding = findings.describe(runs_on.span, message).with_help(help);
+    findings.push(finding.with_label(span, "started by strangers"));
 }
 
 fn names_own_runner(token: &Token) -> bool {

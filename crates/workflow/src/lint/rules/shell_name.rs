@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "a shell that a runner cannot start",
     actionlint: Some("shell-name"),
     page: include_str!("shell_name.md"),
-    check: Some(&ShellName),
+    check: Some(Check { workflow: Some(workflow), job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
 /// The shells that a runner knows how to start.
@@ -24,26 +24,22 @@ const SHELLS: [&str; 6] = ["bash", "sh", "pwsh", "python", "cmd", "powershell"];
 /// Those of them that only Windows has.
 const OF_WINDOWS: [&str; 2] = ["cmd", "powershell"];
 
-struct ShellName;
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    check(unit.workflow.defaults.as_ref().and_then(of_defaults), None, findings);
+}
 
-impl Check for ShellName {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        check(unit.workflow.defaults.as_ref().and_then(of_defaults), None, findings);
-    }
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(steps) = &unit.job.kind else { return };
+    check(steps.defaults.as_ref().and_then(of_defaults), Some(unit.job), findings);
+}
 
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(steps) = &unit.job.kind else { return };
-        check(steps.defaults.as_ref().and_then(of_defaults), Some(unit.job), findings);
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let StepKind::Run { shell, .. } = &unit.step().kind else { return };
-        let job = match unit.owner {
-            StepOwner::Job(job, _) => Some(job.job),
-            StepOwner::Action(_) => None,
-        };
-        check(shell.as_ref(), job, findings);
-    }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let StepKind::Run { shell, .. } = &unit.step().kind else { return };
+    let job = match unit.owner {
+        StepOwner::Job(job, _) => Some(job.job),
+        StepOwner::Action(_) => None,
+    };
+    check(shell.as_ref(), job, findings);
 }
 
 fn of_defaults(defaults: &Token) -> Option<&Token> {

@@ -13,15 +13,11 @@ pub(super) static RULE: Rule = Rule {
     summary: "an action or workflow at a commit that is cut",
     actionlint: None,
     page: include_str!("short_commit.md"),
-    check: Some(&ShortCommit),
+    check: Some(Check { reference: Some(reference), ..Check::NOTHING }),
 };
 
-struct ShortCommit;
-
-impl Check for ShortCommit {
-    fn reference(&self, uses: &Spanned<String>, findings: &mut Findings<'_>) {
-        check(uses, findings);
-    }
+fn reference(uses: &Spanned<String>, findings: &mut Findings<'_>) {
+    check(uses, findings);
 }
 
 fn check(uses: &Spanned<String>, findings: &mut Findings<'_>) {

@@ -13,15 +13,11 @@ pub(super) static RULE: Rule = Rule {
     summary: "an action or workflow at a branch or tag, which can be moved, instead of a commit",
     actionlint: None,
     page: include_str!("unpinned_action.md"),
-    check: Some(&UnpinnedAction),
+    check: Some(Check { reference: Some(reference), ..Check::NOTHING }),
 };
 
-struct UnpinnedAction;
-
-impl Check for UnpinnedAction {
-    fn reference(&self, uses: &Spanned<String>, findings: &mut Findings<'_>) {
-        check(uses, findings);
-    }
+fn reference(uses: &Spanned<String>, findings: &mut Findings<'_>) {
+    check(uses, findings);
 }
 
 fn check(uses: &Spanned<String>, findings: &mut Findings<'_>) {

@@ -14,35 +14,31 @@ pub(super) static RULE: Rule = Rule {
     summary: "an image of a container without a version, or with the version `latest`",
     actionlint: None,
     page: include_str!("unpinned_image.md"),
-    check: Some(&UnpinnedImage),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
-struct UnpinnedImage;
-
-impl Check for UnpinnedImage {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        let JobKind::Steps(kind) = &unit.job.kind else { return };
-        let services = kind.services.iter().flat_map(Token::entries).map(|entry| &entry.value);
-        for container in kind.container.iter().chain(services) {
-            let image = container.entry("image").map_or(container, |entry| &entry.value);
-            match &image.kind {
-                TokenKind::String(text) => check(text, image.span, findings),
-                TokenKind::Expression(expression) => {
-                    let path = expression.root().and_then(nodes::path_of);
-                    let vector = path.as_deref().and_then(|path| path.strip_prefix("matrix."));
-                    vector.into_iter().for_each(|vector| check_matrix(unit.job, vector, findings));
-                }
-                _ => {}
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    let JobKind::Steps(kind) = &unit.job.kind else { return };
+    let services = kind.services.iter().flat_map(Token::entries).map(|entry| &entry.value);
+    for container in kind.container.iter().chain(services) {
+        let image = container.entry("image").map_or(container, |entry| &entry.value);
+        match &image.kind {
+            TokenKind::String(text) => check(text, image.span, findings),
+            TokenKind::Expression(expression) => {
+                let path = expression.root().and_then(nodes::path_of);
+                let vector = path.as_deref().and_then(|path| path.strip_prefix("matrix."));
+                vector.into_iter().for_each(|vector| check_matrix(unit.job, vector, findings));
             }
+            _ => {}
         }
     }
+}
 
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        if let StepKind::Uses { uses, .. } = &unit.step().kind
-            && let Some(image) = uses.value.strip_prefix("docker://")
-        {
-            check(image, uses.span, findings);
-        }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    if let StepKind::Uses { uses, .. } = &unit.step().kind
+        && let Some(image) = uses.value.strip_prefix("docker://")
+    {
+        check(image, uses.span, findings);
     }
 }
 

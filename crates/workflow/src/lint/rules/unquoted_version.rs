@@ -13,54 +13,56 @@ pub(super) static RULE: Rule = Rule {
     summary: "a version that is a number and loses its last digit",
     actionlint: None,
     page: include_str!("unquoted_version.md"),
-    check: Some(&UnquotedVersion),
+    check: Some(Check {
+        workflow: Some(workflow),
+        job: Some(job),
+        step: Some(step),
+        action: Some(action),
+        ..Check::NOTHING
+    }),
 };
 
 /// What names a version beside words that have `version` in them.
 const LANGUAGES: [&str; 12] =
     ["python", "go", "golang", "node", "ruby", "php", "java", "jdk", "dotnet", "rust", "perl", "postgres"];
 
-struct UnquotedVersion;
-
-impl Check for UnquotedVersion {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        entries(unit.workflow.env.as_ref(), findings);
-        for trigger in unit.workflow.on.events.values() {
-            for (name, input) in &trigger.call_inputs {
-                value(name, input.default.as_ref(), findings);
-            }
-        }
-    }
-
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        match &unit.job.kind {
-            JobKind::Steps(steps) => entries(steps.env.as_ref(), findings),
-            JobKind::Call(call) => entries(call.with.as_ref(), findings),
-        }
-        let matrix = unit.job.strategy.as_ref().and_then(|strategy| strategy.entry("matrix"));
-        for entry in matrix.map(|matrix| matrix.value.entries()).unwrap_or_default() {
-            match entry.name() {
-                Some("include" | "exclude") => {
-                    entry.value.items().iter().for_each(|leg| entries(Some(leg), findings));
-                }
-                Some(name) => entry.value.items().iter().for_each(|it| value(name, Some(it), findings)),
-                None => {}
-            }
-        }
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        let step = unit.step();
-        entries(step.env.as_ref(), findings);
-        if let StepKind::Uses { with, .. } = &step.kind {
-            entries(with.as_ref(), findings);
-        }
-    }
-
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        for (name, input) in &unit.action.inputs {
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    entries(unit.workflow.env.as_ref(), findings);
+    for trigger in unit.workflow.on.events.values() {
+        for (name, input) in &trigger.call_inputs {
             value(name, input.default.as_ref(), findings);
         }
+    }
+}
+
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    match &unit.job.kind {
+        JobKind::Steps(steps) => entries(steps.env.as_ref(), findings),
+        JobKind::Call(call) => entries(call.with.as_ref(), findings),
+    }
+    let matrix = unit.job.strategy.as_ref().and_then(|strategy| strategy.entry("matrix"));
+    for entry in matrix.map(|matrix| matrix.value.entries()).unwrap_or_default() {
+        match entry.name() {
+            Some("include" | "exclude") => {
+                entry.value.items().iter().for_each(|leg| entries(Some(leg), findings));
+            }
+            Some(name) => entry.value.items().iter().for_each(|it| value(name, Some(it), findings)),
+            None => {}
+        }
+    }
+}
+
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    let step = unit.step();
+    entries(step.env.as_ref(), findings);
+    if let StepKind::Uses { with, .. } = &step.kind {
+        entries(with.as_ref(), findings);
+    }
+}
+
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    for (name, input) in &unit.action.inputs {
+        value(name, input.default.as_ref(), findings);
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) static RULE: Rule = Rule {
     summary: "a condition that is true for each part of a text",
     actionlint: None,
     page: include_str!("unsound_contains.md"),
-    check: Some(&UnsoundContains),
+    check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
 /// What others choose or what decides who may do something.
@@ -30,16 +30,12 @@ const CHOSEN: [&str; 9] = [
     "github.event_name",
 ];
 
-struct UnsoundContains;
+fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
+    check(&unit.job.condition, unit.job.written_condition.as_ref(), findings);
+}
 
-impl Check for UnsoundContains {
-    fn job(&self, unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-        check(&unit.job.condition, unit.job.written_condition.as_ref(), findings);
-    }
-
-    fn step(&self, unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-        check(&unit.step().condition, unit.step().written_condition.as_ref(), findings);
-    }
+fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
+    check(&unit.step().condition, unit.step().written_condition.as_ref(), findings);
 }
 
 fn check(condition: &Expr, written: Option<&Token>, findings: &mut Findings<'_>) {

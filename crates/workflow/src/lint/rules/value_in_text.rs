@@ -13,21 +13,17 @@ pub(super) static RULE: Rule = Rule {
     summary: "an object, list or null in a text",
     actionlint: Some("expression"),
     page: include_str!("value_in_text.md"),
-    check: Some(&ValueInText),
+    check: Some(Check { workflow: Some(workflow), action: Some(action), ..Check::NOTHING }),
 };
-
-struct ValueInText;
 
 fn is_meant(kind: &MistakeKind) -> bool {
     matches!(kind, MistakeKind::InText { .. })
 }
 
-impl Check for ValueInText {
-    fn workflow(&self, unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
-        report_workflow(unit, findings, is_meant);
-    }
+fn workflow(unit: WorkflowUnit<'_>, findings: &mut Findings<'_>) {
+    report_workflow(unit, findings, is_meant);
+}
 
-    fn action(&self, unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
-        report_action(unit, findings, is_meant);
-    }
+fn action(unit: ActionUnit<'_>, findings: &mut Findings<'_>) {
+    report_action(unit, findings, is_meant);
 }

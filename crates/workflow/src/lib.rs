@@ -20,6 +20,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod expr;
 pub mod filter;
+mod hash;
 pub mod inputs;
 pub mod lint;
 pub mod matrix;

@@ -2,9 +2,11 @@
 
 use super::ast::Expr;
 use super::error::ExprError;
+use super::functions::Function;
 use super::names::Names;
 use super::parser::{parse, parse_condition};
 use super::text::{Text, has_expression, parse_text};
+use memchr::memchr_iter;
 use std::borrow::Cow;
 
 /// The expression of an `if:`, which is an expression with or without `${{ }}`.
@@ -25,8 +27,7 @@ pub fn to_condition(source: &str, names: &Names) -> Result<Expr, ExprError> {
         Cow::Borrowed(source)
     };
     let trimmed = condition.trim();
-    // Without a parenthesis no function is called.
-    if !trimmed.is_empty() && !trimmed.contains('(') {
+    if !trimmed.is_empty() && !calls_status_function(trimmed) {
         let completed = complete(trimmed);
         let part = PREFIX.len()..PREFIX.len() + trimmed.len();
         if let Some(expr) = parse_condition(&completed, part, names) {
@@ -35,6 +36,17 @@ pub fn to_condition(source: &str, names: &Names) -> Result<Expr, ExprError> {
     }
     let start = condition.len() - condition.trim_start().len();
     ensure_status_function(parse(trimmed, names).map_err(|error| error.moved_by(start))?, names)
+}
+
+/// Whether a call of a status function is written in the text, be it in quotes.
+fn calls_status_function(text: &str) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    memchr_iter(b'(', text.as_bytes()).any(|at| {
+        let before = text[..at].trim_end();
+        let length = before.bytes().rev().take_while(is_of_name).count();
+        Function::signature(&before[before.len() - length..])
+            .is_some_and(|signature| signature.function.is_status())
+    })
 }
 
 fn ensure_status_function(expr: Expr, names: &Names) -> Result<Expr, ExprError> {
@@ -71,6 +83,8 @@ mod tests {
         check("a == b", "success() && (a == b)");
         check("${{ a }}", "success() && (a)");
         check("a || Failure()", "a || Failure()");
+        check("a || Failure ()", "a || Failure ()");
+        check("contains(a, 'x')", "success() && (contains(a, 'x'))");
         check("${{ !cancelled() }}", "!cancelled()");
         check("'always()'", "success() && ('always()')");
         check("${{ 'a' }}", "success() && (a)");

@@ -83,6 +83,14 @@ pub(crate) fn contains(text: &str, part: &str) -> bool {
 /// Feeds `text` to `hasher` so that texts that are [`equal`] hash alike.
 pub(crate) fn hash(text: &str, hasher: &mut impl Hasher) {
     let mut block = [0u8; 64];
+    if text.len() <= block.len() && text.is_ascii() {
+        let block = &mut block[..text.len()];
+        block.copy_from_slice(text.as_bytes());
+        block.make_ascii_uppercase();
+        hasher.write(block);
+        hasher.write_u8(0xff);
+        return;
+    }
     let mut used = 0;
     for c in text.chars() {
         if used + 4 > block.len() {

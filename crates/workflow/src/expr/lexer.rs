@@ -171,10 +171,17 @@ impl<'a> Lexer<'a> {
 
     fn name(&mut self) -> TokenKind {
         let start = self.at;
-        self.at += self.source[start..].chars().next().map_or(1, char::len_utf8);
-        self.skip_to_boundary(false);
+        let bytes = &self.source.as_bytes()[start..];
+        let length = bytes.iter().take_while(|byte| is_of_name(**byte)).count();
+        let ends = matches!(bytes.get(length), None | Some(b'.' | b' ' | b'(' | b')' | b',' | b'[' | b']'));
+        if ends && is_start_of_name(bytes[0]) {
+            self.at += length;
+        } else {
+            self.at += self.source[start..].chars().next().map_or(1, char::len_utf8);
+            self.skip_to_boundary(false);
+        }
         let name = &self.source[start..self.at];
-        if !is_name(name) {
+        if !ends && !is_name(name) || !is_start_of_name(bytes[0]) {
             return TokenKind::Malformed;
         }
         if self.last == Some(TokenKind::Dereference) {
@@ -303,8 +310,15 @@ fn skip_space(source: &str, from: usize) -> usize {
 /// Whether `text` is a name: a letter or `_`, then letters, digits, `_` and `-`.
 pub(crate) fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    bytes.first().is_some_and(|first| is_start_of_name(*first)) && bytes.iter().all(|byte| is_of_name(*byte))
+}
+
+fn is_start_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 #[cfg(test)]

@@ -279,7 +279,9 @@ impl Mixed {
     }
 
     fn expression(&mut self, source: &str) {
-        self.template.push_str(&format!("{{{}}}", self.count));
+        self.template.push('{');
+        self.template.push_str(&self.count.to_string());
+        self.template.push('}');
         self.count += 1;
         self.arguments.push_str(SEPARATOR);
         self.arguments.push_str(source);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::Settings;
 use super::expressions::ExpressionFinding;
 use super::taint::Budget;
+use super::used_action::UsedAction;
 use crate::diagnostic::Diagnostic;
 use crate::read::MAX_DIAGNOSTICS;
 use crate::rule::Rule;
@@ -18,6 +19,8 @@ pub struct Findings<'a> {
     rule: Option<&'static Rule>,
     /// What the types say of the file's expressions, once a rule has asked.
     expressions: Option<Rc<[ExpressionFinding]>>,
+    /// The action of the reference that rules asked for last.
+    used_action: Option<(Span, Option<UsedAction>)>,
     /// What following values through the file may still cost.
     budget: Budget,
     diagnostics: Vec<Diagnostic>,
@@ -25,7 +28,15 @@ pub struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(file: &'a SourceFile, settings: &'a Settings<'a>, read: Vec<Diagnostic>) -> Self {
-        Self { file, settings, rule: None, expressions: None, budget: Budget::default(), diagnostics: read }
+        Self {
+            file,
+            settings,
+            rule: None,
+            expressions: None,
+            used_action: None,
+            budget: Budget::default(),
+            diagnostics: read,
+        }
     }
 
     /// Makes `rule` the one whose findings follow.
@@ -57,6 +68,18 @@ impl<'a> Findings<'a> {
         make: impl FnOnce() -> Vec<ExpressionFinding>,
     ) -> Rc<[ExpressionFinding]> {
         self.expressions.get_or_insert_with(|| make().into()).clone()
+    }
+
+    /// The action of the reference at `uses`: looked for once, for all rules.
+    pub(super) fn used_action(
+        &mut self,
+        uses: Span,
+        find: impl FnOnce() -> Option<UsedAction>,
+    ) -> Option<UsedAction> {
+        match &self.used_action {
+            Some((known, action)) if *known == uses => action.clone(),
+            _ => self.used_action.insert((uses, find())).1.clone(),
+        }
     }
 
     /// A finding of the rule that is being checked, to be completed and added with [`Findings::push`].

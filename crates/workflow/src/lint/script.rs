@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 /// A value that a script hands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write<'a> {
@@ -35,16 +37,14 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// The values that `script` writes to `file`, such as `GITHUB_OUTPUT`, in its order.
 pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
-    if !script.contains(file) {
+    if memmem::find(script.as_bytes(), file.as_bytes()).is_none() {
         return Vec::new();
     }
-    let all: Vec<(usize, &str)> = lines(script).collect();
+    let lines = Lines::of(script, file);
     let mut found = Vec::new();
     // The name and the delimiter of a value of several lines, and where the value starts.
     let mut open: Option<(&str, &str, usize)> = None;
-    let mut index = 0;
-    while let Some((start, line)) = all.get(index).copied() {
-        index += 1;
+    for (index, (start, line)) in lines.all.iter().copied().enumerate() {
         if let Some((name, delimiter, from)) = open {
             if is_end(line, delimiter) {
                 found.push(Write { name, value: from..start, delimiter: Some(delimiter) });
@@ -52,7 +52,7 @@ pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
             }
             continue;
         }
-        if !is_written(&all, index - 1, file) {
+        if !lines.is_written(index) {
             continue;
         }
         let words = content(line);
@@ -63,7 +63,7 @@ pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
                 found.push(Write { name, value, delimiter: None });
             }
             Some(Assignment::Lines(name, delimiter)) => {
-                let from = all.get(index).map_or(script.len(), |(start, _)| *start);
+                let from = lines.all.get(index + 1).map_or(script.len(), |(start, _)| *start);
                 open = Some((name, delimiter, from));
             }
             None if !words.is_empty() => {
@@ -79,36 +79,68 @@ pub(crate) fn writes<'a>(script: &'a str, file: &str) -> Vec<Write<'a>> {
 /// How many lines a group or here-document may have whose end or beginning names the file.
 const MAX_GROUP: usize = 64;
 
-/// Whether what the line prints goes to the file: it says so, or the group or here-document does in which it is.
-fn is_written(all: &[(usize, &str)], index: usize, file: &str) -> bool {
-    let names = |line: &str| {
-        line.contains(file)
+/// The lines of a script, and what of them says where those before and behind are printed.
+struct Lines<'a, 'f> {
+    file: &'f str,
+    /// Each with its offset.
+    all: Vec<(usize, &'a str)>,
+    /// Indexes of the lines that end or begin a group, the last first.
+    groups: Vec<usize>,
+    /// Indexes of the lines that begin a here-document.
+    documents: Vec<usize>,
+}
+
+impl<'a, 'f> Lines<'a, 'f> {
+    fn of(script: &'a str, file: &'f str) -> Self {
+        let all: Vec<(usize, &str)> = lines(script).collect();
+        let bounds = |line: &str| {
+            let line = line.trim_start();
+            line.starts_with('}') || line == "{" || line.ends_with(" {")
+        };
+        let with = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            all.iter().enumerate().filter(|(_, (_, line))| fits(line)).map(|(index, _)| index).collect()
+        };
+        let mut groups = with(&bounds);
+        groups.reverse();
+        let documents = with(&|line| line.contains("<<") && line.contains("cat"));
+        Self { file, all, groups, documents }
+    }
+
+    fn names(&self, line: &str) -> bool {
+        line.contains(self.file)
             && [">>", ">", "tee", "Out-File", "Add-Content"].iter().any(|to| line.contains(to))
-    };
-    let line = all[index].1;
-    if matches!(line.trim(), "{" | "(") {
-        return false;
     }
-    if line.contains(file) {
-        return names(line)
-            && !line.trim_start().starts_with(['}', '#'])
-            && !line.trim_start().starts_with("cat ");
+
+    /// Whether what the line prints goes to the file: it says so, or the group or here-document does in which it is.
+    fn is_written(&self, index: usize) -> bool {
+        let line = self.all[index].1;
+        if matches!(line.trim(), "{" | "(") {
+            return false;
+        }
+        if line.contains(self.file) {
+            return self.names(line)
+                && !line.trim_start().starts_with(['}', '#'])
+                && !line.trim_start().starts_with("cat ");
+        }
+        let later = self.groups.partition_point(|group| *group > index);
+        let group = self.groups[..later].last().filter(|group| **group < index + MAX_GROUP);
+        if group.is_some_and(|group| {
+            let line = self.all[*group].1;
+            line.trim_start().starts_with('}') && self.names(line)
+        }) {
+            return true;
+        }
+        let earlier = self.documents.partition_point(|document| *document < index);
+        let start = self.documents[..earlier].last().filter(|document| **document + MAX_GROUP >= index);
+        start.is_some_and(|start| {
+            let opening = self.all[*start].1;
+            let delimiter = opening.split("<<").nth(1).unwrap_or_default();
+            let delimiter =
+                delimiter.trim_start_matches(['-', ' ']).split([' ', '>', ';']).next().unwrap_or_default();
+            let delimiter = delimiter.trim_matches(['"', '\'', '\\']);
+            self.names(opening) && self.all[*start..=index].iter().all(|(_, line)| line.trim() != delimiter)
+        })
     }
-    let behind = all[index..].iter().take(MAX_GROUP).map(|(_, line)| line.trim_start());
-    let group = behind.skip(1).find(|line| line.starts_with('}') || *line == "{" || line.ends_with(" {"));
-    if group.is_some_and(|line| line.starts_with('}') && names(line)) {
-        return true;
-    }
-    let first = index.saturating_sub(MAX_GROUP);
-    let start = all[first..index].iter().rposition(|(_, line)| line.contains("<<") && line.contains("cat"));
-    start.is_some_and(|start| {
-        let opening = all[first + start].1;
-        let delimiter = opening.split("<<").nth(1).unwrap_or_default();
-        let delimiter =
-            delimiter.trim_start_matches(['-', ' ']).split([' ', '>', ';']).next().unwrap_or_default();
-        let delimiter = delimiter.trim_matches(['"', '\'', '\\']);
-        names(opening) && all[first + start..=index].iter().all(|(_, line)| line.trim() != delimiter)
-    })
 }
 
 /// What a command prints: without the command, its flags, the quotes and the redirection.

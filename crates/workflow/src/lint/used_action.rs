@@ -1,6 +1,5 @@
 //! The action that a step uses, as far as its metadata is known: from the repository or from the table of public ones.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::known_actions::{self, KnownAction};
@@ -12,6 +11,7 @@ use crate::source::Spanned;
 use crate::template::Token;
 
 /// The metadata of a used action.
+#[derive(Clone, Debug)]
 pub(crate) enum UsedAction {
     /// An action of the repository.
     Local(Arc<Action>),
@@ -20,32 +20,47 @@ pub(crate) enum UsedAction {
 }
 
 /// An input of a used action.
-pub(crate) struct UsedInput {
-    pub(crate) name: Cow<'static, str>,
+#[derive(Clone, Copy)]
+pub(crate) struct UsedInput<'a> {
+    pub(crate) name: &'a str,
     /// Whether it must be given.
     pub(crate) required: bool,
     /// What its author says where it is deprecated; empty where that is not known.
-    pub(crate) deprecated: Option<String>,
+    pub(crate) deprecated: Option<&'a str>,
 }
 
 impl UsedAction {
-    /// The action at a reference that is written in `file`.
-    pub(crate) fn of(uses: &Spanned<String>, findings: &Findings<'_>) -> Option<Self> {
-        let text = uses.value.as_str();
-        if text.starts_with("./") {
-            return match findings.settings().actions.resolve(text) {
-                ActionResolution::Found(action) => Some(Self::Local(action)),
-                ActionResolution::Missing | ActionResolution::Unknown => None,
-            };
-        }
-        let version = version_comment(findings.file(), uses.span).map(|(version, _)| version);
-        known_actions::find(text, version).map(Self::Public)
+    /// The action at a reference that is written in the file. It is looked for once for all rules.
+    pub(crate) fn of(uses: &Spanned<String>, findings: &mut Findings<'_>) -> Option<Self> {
+        let (file, settings) = (findings.file(), findings.settings());
+        findings.used_action(uses.span, || {
+            let text = uses.value.as_str();
+            if text.starts_with("./") {
+                return match settings.actions.resolve(text) {
+                    ActionResolution::Found(action) => Some(Self::Local(action)),
+                    ActionResolution::Missing | ActionResolution::Unknown => None,
+                };
+            }
+            let version = || version_comment(file, uses.span).map(|(version, _)| version);
+            known_actions::find_with(text, version).map(Self::Public)
+        })
     }
 
-    pub(crate) fn inputs(&self) -> Vec<UsedInput> {
+    /// Calls `each` with the inputs.
+    pub(crate) fn inputs(&self, mut each: impl FnMut(UsedInput<'_>)) {
         match self {
-            Self::Local(action) => local_inputs(action),
-            Self::Public(action) => public_inputs(*action),
+            Self::Local(action) => {
+                for (name, input) in &action.inputs {
+                    let required = input.required && input.default.is_none();
+                    each(UsedInput { name, required, deprecated: input.deprecation_message.as_deref() });
+                }
+            }
+            Self::Public(action) => {
+                for input in action.inputs() {
+                    let deprecated = input.deprecated.then_some("");
+                    each(UsedInput { name: input.name, required: input.required, deprecated });
+                }
+            }
         }
     }
 
@@ -77,29 +92,6 @@ impl UsedAction {
             },
         }
     }
-}
-
-fn local_inputs(action: &Action) -> Vec<UsedInput> {
-    let inputs = action.inputs.iter().map(|(name, input)| UsedInput {
-        name: name.clone().into(),
-        required: input.required && input.default.is_none(),
-        deprecated: input.deprecation_message.as_deref().map(in_one_line),
-    });
-    inputs.collect()
-}
-
-fn public_inputs(action: KnownAction) -> Vec<UsedInput> {
-    let inputs = action.inputs().map(|input| UsedInput {
-        name: input.name.into(),
-        required: input.required,
-        deprecated: input.deprecated.then(String::new),
-    });
-    inputs.collect()
-}
-
-fn in_one_line(message: &str) -> String {
-    let words: Vec<&str> = message.split_whitespace().collect();
-    words.join(" ").trim_end_matches('.').to_owned()
 }
 
 /// The action reference of a step and its inputs.

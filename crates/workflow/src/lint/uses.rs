@@ -1,5 +1,7 @@
 //! What the `uses` of a step or of a job names.
 
+use memchr::{memchr, memchr2};
+
 use crate::source::{SourceFile, Span};
 
 /// The length of a full commit hash in hexadecimal digits.
@@ -24,14 +26,25 @@ const GITHUB: [&str; 2] = ["actions", "github"];
 impl<'a> Remote<'a> {
     /// Reads a reference; none where it is local, an image or no reference.
     pub(crate) fn parse(uses: &'a str) -> Option<Self> {
-        if uses.starts_with('.') || uses.starts_with("$/") || uses.contains("://") || uses.contains("${{") {
+        let bytes = uses.as_bytes();
+        if uses.starts_with('.') || uses.starts_with("$/") {
             return None;
         }
-        let (location, version) = uses.split_once('@')?;
-        let slash = location.find('/')?;
-        let end = location[slash + 1..].find('/').map_or(location.len(), |length| slash + 1 + length);
-        let path = location[end..].trim_start_matches('/');
-        Some(Self { repository: &location[..end], path, version }).filter(|_| !version.is_empty())
+        let (mut at, mut slash, mut end) = (None, None, None);
+        for (index, byte) in bytes.iter().enumerate() {
+            match byte {
+                b':' if bytes[index..].starts_with(b"://") => return None,
+                b'$' if bytes[index..].starts_with(b"${{") => return None,
+                b'@' if at.is_none() => at = Some(index),
+                b'/' if at.is_none() && slash.is_none() => slash = Some(index),
+                b'/' if at.is_none() && end.is_none() => end = Some(index),
+                _ => {}
+            }
+        }
+        let (at, _) = (at?, slash?);
+        let end = end.unwrap_or(at);
+        let (path, version) = (uses[end..at].trim_start_matches('/'), &uses[at + 1..]);
+        (!version.is_empty()).then_some(Self { repository: &uses[..end], path, version })
     }
 
     /// The owner of the repository.
@@ -46,7 +59,13 @@ impl<'a> Remote<'a> {
 
     /// Whether it is `owner/name[/path]`.
     pub(crate) fn is(&self, action: &str) -> bool {
-        action.get(..self.repository.len()).is_some_and(|start| self.is_of(start))
+        let length = match self.path.len() {
+            0 => self.repository.len(),
+            path => self.repository.len() + 1 + path,
+        };
+        // Most are told apart by their lengths.
+        action.len() == length
+            && action.get(..self.repository.len()).is_some_and(|start| self.is_of(start))
             && action[self.repository.len()..].trim_start_matches('/').eq_ignore_ascii_case(self.path)
     }
 
@@ -73,7 +92,7 @@ fn is_hexadecimal(text: &str) -> bool {
 /// What follows a scalar on its line.
 pub(crate) fn behind(file: &SourceFile, span: Span) -> &str {
     let rest = file.text().get(span.end as usize..).unwrap_or_default();
-    rest.split(['\n', '\r']).next().unwrap_or_default()
+    &rest[..memchr2(b'\n', b'\r', rest.as_bytes()).unwrap_or(rest.len())]
 }
 
 /// How the line ends on which the byte `at` is, as new lines beside it should.
@@ -86,7 +105,8 @@ pub(crate) fn line_end(file: &SourceFile, at: usize) -> &'static str {
 /// The version that a comment behind a reference names, `# v4.1.0`, and its place.
 pub(crate) fn version_comment(file: &SourceFile, span: Span) -> Option<(&str, Span)> {
     let rest = behind(file, span);
-    let hash = rest.find('#').filter(|hash| rest[..*hash].trim_matches(['"', '\'', ' ', '\t']).is_empty())?;
+    let hash = memchr(b'#', rest.as_bytes())
+        .filter(|hash| rest[..*hash].trim_matches(['"', '\'', ' ', '\t']).is_empty())?;
     let mut words = rest[hash + 1..].split([' ', '\t', ',', ';']).filter(|word| !word.is_empty());
     let named = |word: &&str| {
         let word = word.strip_prefix("tag=").unwrap_or(word);

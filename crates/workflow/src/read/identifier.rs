@@ -1,6 +1,9 @@
 //! Ids of jobs and steps: which are valid, and those that GitHub generates for steps without one.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+use crate::hash::ShortHasher;
 
 /// Ids are shorter than this, generated ones at most this long.
 const MAX_LENGTH: usize = 100;
@@ -8,9 +11,9 @@ const MAX_LENGTH: usize = 100;
 /// The ids of one scope, compared without regard to case.
 #[derive(Debug, Default)]
 pub(crate) struct Identifiers {
-    taken: HashSet<String>,
+    taken: HashSet<String, BuildHasherDefault<ShortHasher>>,
     /// For each stem the number of its next generated id: those before are taken.
-    next: HashMap<String, usize>,
+    next: HashMap<String, usize, BuildHasherDefault<ShortHasher>>,
 }
 
 impl Identifiers {
@@ -40,22 +43,28 @@ impl Identifiers {
     /// A new id, `__` and the stem: `__run`, `__run_2`.
     pub(crate) fn generate(&mut self, stem: &str) -> String {
         let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
-        let stem: String = "__"
-            .chars()
-            .chain(stem.chars().map(|character| if allowed(character) { character } else { '_' }))
-            .take(MAX_LENGTH)
-            .collect();
-        let mut attempt = self.next.get(&stem).copied().unwrap_or(1);
+        let mut whole = String::with_capacity("__".len() + stem.len().min(MAX_LENGTH));
+        whole.push_str("__");
+        let characters = stem.chars().take(MAX_LENGTH - "__".len());
+        whole.extend(characters.map(|character| if allowed(character) { character } else { '_' }));
+        let mut attempt = self.next.get(&whole).copied().unwrap_or(1);
         loop {
-            let suffix = if attempt == 1 { String::new() } else { format!("_{attempt}") };
-            let id = format!("{}{suffix}", &stem[..stem.len().min(MAX_LENGTH - suffix.len())]);
+            let id = numbered(&whole, attempt);
             attempt += 1;
             if self.taken.insert(id.to_ascii_lowercase()) {
-                self.next.insert(stem, attempt);
+                self.next.insert(whole, attempt);
                 return id;
             }
         }
     }
+}
+
+fn numbered(stem: &str, attempt: usize) -> String {
+    if attempt == 1 {
+        return stem.to_owned();
+    }
+    let suffix = format!("_{attempt}");
+    [&stem[..stem.len().min(MAX_LENGTH - suffix.len())], &suffix].concat()
 }
 
 fn is_valid(id: &str) -> bool {
@@ -76,7 +85,7 @@ pub(crate) fn stem_of_uses(uses: &str) -> String {
         Some((location, version)) if !version.is_empty() && !version.contains('@') => {
             let mut segments = location.split(['/', '\\']).filter(|segment| !segment.is_empty());
             match (segments.next(), segments.next()) {
-                (Some(owner), Some(name)) => format!("{owner}/{name}"),
+                (Some(owner), Some(name)) => [owner, "/", name].concat(),
                 _ => "run".into(),
             }
         }

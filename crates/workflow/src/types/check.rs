@@ -83,7 +83,12 @@ impl Checker<'_, '_> {
         {
             return self.scope.event_type();
         }
-        let of = if is_github { github::without_event() } else { self.infer(base) };
+        if let (true, NodeKind::Property(name)) = (is_github, index.kind())
+            && let Some(ty) = github::without_event().known(name)
+        {
+            return ty.clone();
+        }
+        let of = if is_github { Type::Object(github::without_event().clone()) } else { self.infer(base) };
         match index.kind() {
             NodeKind::Wildcard => self.filter(of, index),
             NodeKind::Property(name) | NodeKind::String(name) => self.property(base, of, index, name),

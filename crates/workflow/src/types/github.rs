@@ -80,8 +80,8 @@ pub(super) fn context(event: Type) -> Type {
 }
 
 /// `github`, without a type of `github.event`.
-pub(super) fn without_event() -> Type {
-    Type::Object(GITHUB.clone())
+pub(super) fn without_event() -> &'static ObjectType {
+    &GITHUB
 }
 
 /// `runner`

@@ -18,6 +18,7 @@ mod matrix;
 mod mistake;
 mod payload;
 pub(crate) mod place;
+mod properties;
 mod repetition;
 mod ty;
 mod walk;

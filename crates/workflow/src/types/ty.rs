@@ -1,11 +1,9 @@
 //! Types of expressions.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use indexmap::{Equivalent, IndexMap};
-
+use super::properties::Properties;
 use crate::expr::{Value, fold};
 
 /// Types that are joined: a matrix makes no more jobs. Of more nothing is said.
@@ -37,7 +35,7 @@ pub enum Type {
 /// An object's names, compared without regard to case, and their types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectType {
-    properties: Arc<IndexMap<Name, Type>>,
+    properties: Arc<Properties>,
     /// How many of the properties there are at the place: steps see those before them.
     visible: usize,
     rest: Rest,
@@ -72,16 +70,13 @@ impl Name {
         Self(Text::Constant(name))
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         match &self.0 {
             Text::Constant(name) => name,
             Text::Shared(name) => name,
         }
     }
 }
-
-#[derive(Debug)]
-struct Lookup<'a>(&'a str);
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
@@ -90,24 +85,6 @@ impl PartialEq for Name {
 }
 
 impl Eq for Name {}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        fold::hash(self.as_str(), state);
-    }
-}
-
-impl Hash for Lookup<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        fold::hash(self.0, state);
-    }
-}
-
-impl Equivalent<Name> for Lookup<'_> {
-    fn equivalent(&self, key: &Name) -> bool {
-        fold::equal(self.0, key.as_str())
-    }
-}
 
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
@@ -124,24 +101,19 @@ impl fmt::Display for Name {
 impl ObjectType {
     /// An object with these properties, in their order. Of a name that comes twice the types are joined.
     pub fn new<N: Into<Name>>(properties: impl IntoIterator<Item = (N, Type)>, rest: Rest) -> Self {
-        let mut map = IndexMap::new();
+        let properties = properties.into_iter();
+        let mut known = Properties::with_capacity(properties.size_hint().0);
         for (name, ty) in properties {
-            let name = name.into();
-            let joined = match map.get(&name) {
-                Some(known) => ty.or(known),
-                None => ty,
-            };
-            map.insert(name, joined);
+            known.insert(name.into(), ty, |ty, known| ty.or(known));
         }
-        let visible = map.len();
-        Self { properties: Arc::new(map), visible, rest }
+        Self { visible: known.len(), properties: Arc::new(known), rest }
     }
 
     /// The same object with another type of one property.
     #[must_use]
     pub fn with(&self, name: &str, ty: Type) -> Self {
-        let mut properties = IndexMap::clone(&self.properties);
-        properties.insert(Name::from(name), ty);
+        let mut properties = Properties::clone(&self.properties);
+        properties.insert(Name::from(name), ty, |ty, _| ty);
         Self { visible: properties.len(), properties: Arc::new(properties), rest: self.rest.clone() }
     }
 
@@ -163,14 +135,14 @@ impl ObjectType {
     /// The type of a property that is known by its name.
     #[must_use]
     pub fn known(&self, name: &str) -> Option<&Type> {
-        let (place, _, ty) = self.properties.get_full(&Lookup(name))?;
+        let (place, ty) = self.properties.get(name)?;
         (place < self.visible).then_some(ty)
     }
 
     /// Whether the property is known, but is there only later.
     #[must_use]
     pub fn is_later(&self, name: &str) -> bool {
-        self.properties.get_index_of(&Lookup(name)).is_some_and(|place| place >= self.visible)
+        self.properties.get(name).is_some_and(|(place, _)| place >= self.visible)
     }
 
     /// The type of the names that are not known; none where there are none.
@@ -242,7 +214,12 @@ impl Type {
     /// An object of which nothing is known but that its properties are texts.
     #[must_use]
     pub fn texts() -> Self {
-        Self::Object(ObjectType::new(std::iter::empty::<(&str, Self)>(), Rest::String))
+        thread_local! {
+            // One for each thread: those that count the references of a shared one wait for each other.
+            static TEXTS: Type =
+                Type::Object(ObjectType::new(std::iter::empty::<(&str, Type)>(), Rest::String));
+        }
+        TEXTS.with(Self::clone)
     }
 
     /// An object with exactly these names, all of them texts.

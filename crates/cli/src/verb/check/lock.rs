@@ -35,7 +35,8 @@ impl Lock {
 
     /// The commit of `owner/repository[/path]@version`.
     pub(crate) fn commit(&self, uses: &str) -> Option<String> {
-        self.commits.get(&key(uses)?).cloned()
+        // Most repositories have no lock: nothing is then made of the reference.
+        if self.commits.is_empty() { None } else { self.commits.get(&key(uses)?).cloned() }
     }
 }
 

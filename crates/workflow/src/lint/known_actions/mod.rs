@@ -34,15 +34,18 @@ pub struct KnownInput {
 /// The action of a step's `uses`, in the version that it names, or that a comment names behind a commit.
 #[must_use]
 pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
+    find_with(uses, || comment)
+}
+
+/// As [`find`]; the comment is looked for only where the version is a commit.
+pub(crate) fn find_with<'a>(uses: &'a str, comment: impl FnOnce() -> Option<&'a str>) -> Option<KnownAction> {
     let (name, version) = uses.split_once('@')?;
-    let version = Version::parse(if is_commit(version) { comment? } else { version })?;
+    let version = Version::parse(if is_commit(version) { comment()? } else { version })?;
     for line in lines_of(name) {
         let mut fields = line.split('\t');
-        let known = fields
-            .next()?
-            .split(',')
-            .find_map(|known| Version::parse(known).filter(|known| known.major == version.major));
-        let Some(known) = known else { continue };
+        let mut versions = fields.next()?.split(',');
+        let Some(known) = versions.find(|known| is_of_major(known, version.major)) else { continue };
+        let known = Version::parse(known)?;
         if version.minor.is_some_and(|minor| known.minor.is_some_and(|known| minor > known)) {
             return None;
         }
@@ -52,6 +55,11 @@ pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
         return Some(KnownAction { using, inputs, outputs, may_be_newer });
     }
     None
+}
+
+/// Whether a version of the table has this major version.
+fn is_of_major(known: &str, major: &str) -> bool {
+    known.strip_prefix(major).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl KnownAction {

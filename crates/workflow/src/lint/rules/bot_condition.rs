@@ -16,6 +16,9 @@ pub(super) static RULE: Rule = Rule {
     check: Some(Check { job: Some(job), step: Some(step), ..Check::NOTHING }),
 };
 
+/// How the names of bots end.
+const BOT: &str = "[bot]";
+
 /// Who acted last, not who wrote what runs.
 const ACTORS: [&str; 4] = [
     "github.actor",
@@ -36,15 +39,13 @@ fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
 }
 
 fn check(unit: WorkflowUnit<'_>, condition: &Expr, written: Option<&Token>, findings: &mut Findings<'_>) {
-    let Some(written) = written else { return };
+    let Some(written) = written.filter(|_| condition.source().contains(BOT)) else { return };
     // Where the author is asked for too, the actor does not matter.
-    if nodes::equalities(condition)
-        .any(|(path, name)| name.ends_with("[bot]") && path.ends_with(".user.login"))
-    {
+    if nodes::equalities(condition).any(|(path, name)| name.ends_with(BOT) && path.ends_with(".user.login")) {
         return;
     }
     let mut equalities = nodes::equalities(condition);
-    let trusted = equalities.find(|(path, name)| name.ends_with("[bot]") && ACTORS.contains(&path.as_str()));
+    let trusted = equalities.find(|(path, name)| name.ends_with(BOT) && ACTORS.contains(&path.as_str()));
     let Some((path, name)) = trusted else { return };
     let Some((event, span)) = events::open(unit.workflow) else { return };
     let message =

@@ -18,24 +18,27 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
-    check(unit.job.written_condition.as_ref(), findings);
+    check(Some(&unit.job.condition), unit.job.written_condition.as_ref(), findings);
     if let JobKind::Steps(steps) = &unit.job.kind {
         let snapshot = steps.snapshot.as_ref().and_then(|snapshot| snapshot.entry("if"));
-        check(snapshot.map(|entry| &entry.value), findings);
+        check(None, snapshot.map(|entry| &entry.value), findings);
     }
 }
 
 fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
-    check(unit.step().written_condition.as_ref(), findings);
+    let step = unit.step();
+    check(Some(&step.condition), step.written_condition.as_ref(), findings);
 }
 
-fn check(written: Option<&Token>, findings: &mut Findings<'_>) {
+/// Checks a condition as it is written; `read` is what reading made of it.
+fn check(read: Option<&Expr>, written: Option<&Token>, findings: &mut Findings<'_>) {
     let Some(written) = written else { return };
     let parsed;
     let expression = match &written.kind {
         TokenKind::Expression(expression) if expression.is_text() => {
             return text(expression, written, findings);
         }
+        TokenKind::Expression(_) | TokenKind::String(_) if !read.is_none_or(may_be_decided) => return,
         TokenKind::Expression(expression) => expression,
         TokenKind::String(text) => match parse(text.trim(), &Names::any()) {
             Ok(expression) => {
@@ -56,6 +59,15 @@ fn check(written: Option<&Token>, findings: &mut Findings<'_>) {
         let message = format!("the part `{part}` makes the condition always {outcome}");
         findings.add(written.span, message);
     }
+}
+
+/// Whether a part of what was read may be constant. What cannot be read counts as `success()`.
+fn may_be_decided(read: &Expr) -> bool {
+    let decides = |node: Node<'_>| match node.kind() {
+        NodeKind::And(mut operands) | NodeKind::Or(mut operands) => operands.any(is_constant),
+        _ => false,
+    };
+    read.source() == "success()" || read.root().is_none_or(is_constant) || read.nodes().any(decides)
 }
 
 /// Text with expressions in it is truthy whatever they give; where the text is more than white space, that is an error

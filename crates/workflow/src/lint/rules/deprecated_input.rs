@@ -1,6 +1,6 @@
 //! Inputs that the author of a used action advises against.
 
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::lint::used_action::{UsedAction, uses_of};
 use crate::lint::{Check, Findings, StepUnit};
 use crate::rule::{Group, Rule};
@@ -21,16 +21,24 @@ fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
     let Some(action) = with.entries().first().and_then(|_| UsedAction::of(uses, findings)) else {
         return;
     };
+    let mut found: Vec<Diagnostic> = Vec::new();
     // An input without which the action does not work must be given, deprecated or not.
-    for input in action.inputs().into_iter().filter(|input| !input.required) {
-        let (Some(reason), Some(given)) = (input.deprecated, find(with, &input.name)) else { continue };
+    action.inputs(|input| {
+        let Some(reason) = input.deprecated.filter(|_| !input.required) else { return };
+        let Some(given) = find(with, input.name) else { return };
         let message = format!("the input `{}` of `{}` is deprecated", input.name, uses.value);
         let mut finding = findings.describe(given.key_span, message);
         if !reason.is_empty() {
-            finding = finding.with_help(reason);
+            finding = finding.with_help(in_one_line(reason));
         }
-        findings.push(finding);
-    }
+        found.push(finding);
+    });
+    found.into_iter().for_each(|finding| findings.push(finding));
+}
+
+fn in_one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.join(" ").trim_end_matches('.').to_owned()
 }
 
 fn find<'a>(with: &'a Token, name: &str) -> Option<&'a Entry> {

@@ -74,6 +74,12 @@ impl Archives {
         }
     }
 
+    /// Gives up all that are under way.
+    pub(crate) fn abandon_all(&mut self) {
+        self.incoming.clear();
+        lock(&self.outgoing).values().for_each(|window| window.abandon());
+    }
+
     pub(crate) fn abandon(&mut self, id: u32) {
         self.incoming.remove(&id);
         if let Some(window) = lock(&self.outgoing).get(&id) {

@@ -26,7 +26,8 @@ use rustix::time::ClockId;
 use crate::input::{Feed, Inbox, Sink};
 use crate::output::{Failure, Replies};
 use crate::protocol::{
-    Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Stdin, Stream, TRACKING_VARIABLE, TerminalSize,
+    Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, RunAs, Stdin, Stream, TRACKING_VARIABLE, TerminalSize,
+    User,
 };
 use crate::reaper::{Processes, Running};
 use crate::terminal;
@@ -44,14 +45,16 @@ const PIPE_SIZE: usize = 256 * 1024;
 /// Stack of a relaying thread, which keeps its buffer elsewhere.
 const RELAY_STACK: usize = 128 * 1024;
 
-/// Starts a process and a thread that relays its output. Answers `Started` or `Failed`.
+/// Starts a process and a thread that relays its output. Answers `Started` or `Failed`. `user` is the machine's, where it has
+/// been configured.
 pub(crate) fn start(
     id: u32,
     mut exec: Exec,
+    user: Option<&User>,
     processes: &Arc<Processes>,
     replies: &Arc<Replies>,
 ) -> io::Result<()> {
-    let (command, pipes) = match prepare(&mut exec) {
+    let (command, pipes) = match prepare(&mut exec, user) {
         Ok(prepared) => prepared,
         Err(failure) => return replies.fail(id, failure.operation, &failure.message),
     };
@@ -103,7 +106,7 @@ struct Pipes {
     terminal: Option<Arc<OwnedFd>>,
 }
 
-fn prepare(exec: &mut Exec) -> Result<(Command, Pipes), Failure> {
+fn prepare(exec: &mut Exec, user: Option<&User>) -> Result<(Command, Pipes), Failure> {
     let Some(name) = exec.argv.first() else {
         return Err(Failure::new("start a process", &"the command is empty"));
     };
@@ -120,6 +123,12 @@ fn prepare(exec: &mut Exec) -> Result<(Command, Pipes), Failure> {
     let mut command = Command::new(program);
     command.arg0(name).args(&exec.argv[1..]).env_clear().current_dir(folder);
     command.envs(exec.env.iter().map(|(variable, value)| (variable, value)));
+    match (exec.user, user) {
+        (_, None) => {}
+        (RunAs::User, Some(user)) => drop(command.uid(user.uid).gid(user.gid)),
+        // Said because the agent sees files as the machine's user does.
+        (RunAs::Agent, Some(_)) => drop(command.uid(0).gid(0)),
+    }
     let stdin = std::mem::take(&mut exec.stdin);
     let pipes = match exec.output {
         OutputMode::Terminal(size) => connect_terminal(&mut command, stdin, size),
@@ -241,7 +250,7 @@ impl Relay {
         loop {
             phase = match phase {
                 Phase::Draining { status, since, last_output } if self.is_drained(since, last_output) => {
-                    self.processes.forget(self.running.id);
+                    self.processes.forget(&self.running);
                     // A host that is gone needs no report.
                     let _ = self.replies.send(&Reply::Exited { id: self.running.id, status });
                     Phase::Discarding

@@ -79,6 +79,17 @@ pub enum FrameError {
     Version { theirs: u32 },
 }
 
+/// What a stream brings next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming {
+    /// A frame; its body is in the buffer.
+    Frame,
+    /// In place of a frame, a preamble of this side's version: whoever is at the other end now knows nothing of what came before.
+    Greeting(Preamble),
+    /// Nothing: the stream ended between frames.
+    End,
+}
+
 /// Finds a preamble in bytes that arrive piece by piece.
 #[derive(Debug, Default)]
 pub struct PreambleScanner {
@@ -117,7 +128,14 @@ impl PreambleScanner {
 
 /// Reads up to and including the next preamble; fails on one of another version.
 pub fn read_preamble(stream: &mut impl Read) -> Result<Preamble, FrameError> {
+    read_preamble_after(&[], stream)
+}
+
+fn read_preamble_after(read: &[u8], stream: &mut impl Read) -> Result<Preamble, FrameError> {
     let mut scanner = PreambleScanner::default();
+    for byte in read {
+        scanner.push(*byte)?;
+    }
     let mut byte = [0];
     loop {
         match stream.read(&mut byte) {
@@ -137,12 +155,32 @@ pub fn read_preamble(stream: &mut impl Read) -> Result<Preamble, FrameError> {
 
 /// Reads one frame's body into `body`; `false` is a stream that ended between frames.
 pub fn read_frame(stream: &mut impl Read, body: &mut Vec<u8>) -> Result<bool, FrameError> {
+    let Some(length) = read_length(stream)? else { return Ok(false) };
+    read_body(length, stream, body)?;
+    Ok(true)
+}
+
+/// Reads one frame's body into `body`, or a preamble in its place: its beginning is no length that a frame may have.
+pub fn read_frame_or_preamble(stream: &mut impl Read, body: &mut Vec<u8>) -> Result<Incoming, FrameError> {
+    match read_length(stream)? {
+        None => Ok(Incoming::End),
+        Some(begin) if MAGIC.starts_with(&begin) => {
+            read_preamble_after(&begin, stream).map(Incoming::Greeting)
+        }
+        Some(length) => read_body(length, stream, body).map(|()| Incoming::Frame),
+    }
+}
+
+fn read_length(stream: &mut impl Read) -> Result<Option<[u8; 4]>, FrameError> {
     let mut length = [0; 4];
     match fill(stream, &mut length)? {
-        0 => return Ok(false),
-        4 => {}
-        got => return Err(FrameError::Truncated { got, wanted: 4 }),
+        0 => Ok(None),
+        4 => Ok(Some(length)),
+        got => Err(FrameError::Truncated { got, wanted: 4 }),
     }
+}
+
+fn read_body(length: [u8; 4], stream: &mut impl Read, body: &mut Vec<u8>) -> Result<(), FrameError> {
     let length = body_length(length)?;
     body.clear();
     body.resize(length, 0);
@@ -150,7 +188,7 @@ pub fn read_frame(stream: &mut impl Read, body: &mut Vec<u8>) -> Result<bool, Fr
     if got < length {
         return Err(FrameError::Truncated { got, wanted: length });
     }
-    Ok(true)
+    Ok(())
 }
 
 /// The length that a frame's first four bytes announce, if it is allowed.

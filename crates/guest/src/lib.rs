@@ -6,18 +6,23 @@
 //! * [`protocol`] names the messages and their limits; [`frame`] puts them on the stream.
 //! * [`serve`] is the agent's main loop. It uses blocking threads: a guest has few processes and no need of a runtime.
 //! * [`template`] is an agent that is forked for each machine.
+//! * [`init`] is what it does as the first process of a virtual machine.
 //! * The host side (async) lives in the crate `machine` and shares only `protocol` and `frame` with the agent.
 //!
 //! Invariants: no frame is longer than [`protocol::MAX_FRAME`], checked before memory is taken for it; the agent starts
-//! only what it is asked to start; when its stream closes it kills all that it started, then ends.
+//! only what it is asked to start; when its stream closes it kills all that it started, then ends. In a virtual machine, whose
+//! host may be another after a restore, a stream that is greeted anew goes on.
 
 mod archive;
+mod configure;
 mod exec;
 mod files;
 pub mod frame;
 pub mod hash;
 mod hash_pattern;
+pub mod init;
 mod input;
+mod interface;
 mod output;
 pub mod protocol;
 mod reaper;

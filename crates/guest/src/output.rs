@@ -15,23 +15,33 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Where replies go. Writing blocks while the host does not read.
 #[derive(Debug)]
 pub(crate) struct Replies {
-    stream: Mutex<File>,
+    /// `None` once they are closed.
+    stream: Mutex<Option<File>>,
+}
+
+fn open(stream: &mut Option<File>) -> io::Result<&mut File> {
+    stream.as_mut().ok_or_else(|| io::Error::new(io::ErrorKind::BrokenPipe, "the host has greeted anew"))
 }
 
 impl Replies {
     pub(crate) fn new(stream: File) -> Self {
-        Self { stream: Mutex::new(stream) }
+        Self { stream: Mutex::new(Some(stream)) }
     }
 
     /// Writes bytes that are no frame: the preamble.
     pub(crate) fn send_raw(&self, bytes: &[u8]) -> io::Result<()> {
-        lock(&self.stream).write_all(bytes)
+        open(&mut lock(&self.stream))?.write_all(bytes)
     }
 
     /// Sends a reply. An error means that the host is gone, which the reading side notices as well.
     pub(crate) fn send(&self, reply: &Reply<'_>) -> io::Result<()> {
         let frame = frame::encode_reply(reply).map_err(io::Error::other)?;
-        lock(&self.stream).write_all(&frame)
+        open(&mut lock(&self.stream))?.write_all(&frame)
+    }
+
+    /// From now on there is nobody to reply to: whatever is sent fails. Waits for a frame that is being written.
+    pub(crate) fn close(&self) {
+        *lock(&self.stream) = None;
     }
 
     /// Reports that a request failed.
@@ -53,7 +63,8 @@ impl Replies {
         let length = frame::output_head(id, stream, data.len(), &mut head);
         let mut parts = [IoSlice::new(&head[..length]), IoSlice::new(data)];
         let mut parts: &mut [IoSlice<'_>] = &mut parts;
-        let mut file = lock(&self.stream);
+        let mut stream = lock(&self.stream);
+        let file = open(&mut stream)?;
         while !parts.is_empty() {
             match file.write_vectored(parts) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 /// Both sides must speak the same version; there is no negotiation, because the host brings its own agent.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest encoded message, in bytes, in either direction.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -74,6 +74,58 @@ pub enum Request {
     GetTar { id: u32, root: String, entries: Vec<String> },
     /// Kill everything, answer `Usage`, end.
     Shutdown { id: u32 },
+    /// Become this machine and no other: for the first process of a virtual machine, after its boot and after each restore, before
+    /// anything runs. Answered by `Done`.
+    Configure { id: u32, configuration: Box<Configuration> },
+    /// Answered by `Done`: all requests before it have been read, and the agent waits for the next.
+    Reach { id: u32 },
+}
+
+/// What makes a virtual machine one of its own: what a snapshot must not share with its copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The host name.
+    pub hostname: String,
+    /// `/etc/machine-id`: 32 hexadecimal digits.
+    pub machine_id: String,
+    /// Nanoseconds since 1970, UTC.
+    pub time: u64,
+    /// Random bytes, which count as entropy.
+    pub entropy: ByteBuf,
+    /// Whose processes and files there are where nothing else is said.
+    pub user: User,
+    /// Folders to make for that user, parents first; those that are there stay as they are.
+    pub folders: Vec<String>,
+    /// The network.
+    pub network: Option<NetworkConfiguration>,
+}
+
+/// A user of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's group.
+    pub gid: u32,
+    /// The home folder.
+    pub home: String,
+}
+
+/// How a virtual machine reaches others, by its first network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkConfiguration {
+    /// Its address.
+    pub address: std::net::Ipv4Addr,
+    /// How many bits of the address name the network.
+    pub prefix: u8,
+    /// Where everything else goes.
+    pub gateway: Option<std::net::Ipv4Addr>,
+    /// Who answers questions of names.
+    pub name_servers: Vec<std::net::IpAddr>,
+    /// The interface's hardware address, where it must not be the one of the snapshot.
+    pub hardware_address: Option<[u8; 6]>,
 }
 
 /// A process to start.
@@ -89,6 +141,18 @@ pub struct Exec {
     pub stdin: Stdin,
     /// Where its output goes.
     pub output: OutputMode,
+    /// As whom it runs.
+    pub user: RunAs,
+}
+
+/// As whom a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum RunAs {
+    /// As the user of the machine: who is configured, or else whoever the agent runs as.
+    #[default]
+    User,
+    /// As whoever the agent runs as; in a virtual machine this is root.
+    Agent,
 }
 
 /// What a process finds on its standard input.

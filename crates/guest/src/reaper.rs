@@ -108,9 +108,19 @@ impl Processes {
         lock(&self.table).by_id.get(&id).map(Arc::clone)
     }
 
-    /// Forgets a process whose exit has been reported.
-    pub(crate) fn forget(&self, id: u32) {
-        lock(&self.table).by_id.remove(&id);
+    /// Forgets a process whose exit is about to be reported; not one of a later session with the same id.
+    pub(crate) fn forget(&self, ended: &Running) {
+        let mut table = lock(&self.table);
+        if table.by_id.get(&ended.id).is_some_and(|known| std::ptr::eq(&raw const **known, ended)) {
+            table.by_id.remove(&ended.id);
+        }
+    }
+
+    /// Forgets who asked for the processes: they run on, and what they write is discarded.
+    pub(crate) fn disown(&self) {
+        for (_, running) in lock(&self.table).by_id.drain() {
+            running.window.abandon();
+        }
     }
 
     /// Reaps children for ever; for a thread of its own.
@@ -216,7 +226,7 @@ impl Processes {
         let pid = running.pid.as_raw_nonzero().get();
         let (others, alone) = {
             let table = lock(&self.table);
-            let others = table.by_pid.values().filter(|other| other.id != running.id);
+            let others = table.by_pid.values().filter(|other| other.pid != running.pid);
             let others: Vec<i32> = others.map(|other| other.pid.as_raw_nonzero().get()).collect();
             (others, table.by_id.keys().all(|id| *id == running.id))
         };

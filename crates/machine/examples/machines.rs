@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use machine::probe::{Choice, select};
-use machine::{AgentCommand, Caller, ExecSpec, Machine, MachineSpec, Network, OutputMode, Stdin};
+use machine::{AgentCommand, Caller, ExecSpec, Machine, MachineSpec, Network, OutputMode, RunAs, Stdin};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -52,6 +52,7 @@ async fn run(machine: &Machine) -> Result<(), Box<dyn std::error::Error>> {
         cwd: "/".to_owned(),
         stdin: Stdin::Null,
         output: OutputMode::Merged,
+        user: RunAs::User,
     };
     machine.exec(exec).await?.wait().await?;
     Ok(())

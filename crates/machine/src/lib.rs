@@ -32,7 +32,9 @@ pub mod spec;
 mod started;
 
 pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, SnapshotError, SnapshotSize};
-pub use guest::protocol::{Exec as ExecSpec, ExitStatus, OutputMode, Scope, Stdin, Stream, TerminalSize};
+pub use guest::protocol::{
+    Exec as ExecSpec, ExitStatus, OutputMode, RunAs, Scope, Stdin, Stream, TerminalSize,
+};
 pub use machine::{FileToWrite, Machine, MachineError, Usage};
 pub use process::{Output, Process, ProcessInput, Signaller};
 pub use spec::{AgentCommand, Caller, Content, Folder, MachineSpec, Network, Place, Size};

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{OnceLock, PoisonError};
 
 use indexmap::IndexMap;
-use machine::{ExecSpec, ExitStatus, FileToWrite, MachineError, OutputMode, Process, Stdin};
+use machine::{ExecSpec, ExitStatus, FileToWrite, MachineError, OutputMode, Process, RunAs, Stdin};
 use run::event::JobEvent;
 use run::status::Conclusion;
 use tokio::sync::watch;
@@ -109,6 +109,7 @@ pub(crate) async fn run(around: &Around<'_>, command: Command, globals: &mut Glo
         cwd: command.folder,
         stdin: Stdin::Null,
         output: OutputMode::Merged,
+        user: RunAs::User,
     };
     let process = match job.machine.exec(exec).await {
         Ok(process) => process,

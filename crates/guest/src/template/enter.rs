@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, mount_remount, unmount};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+
+use crate::interface;
 
 use super::{Fork, Mount, Preparation, Room, TemplateError, failed};
 
@@ -24,7 +24,7 @@ pub(super) fn enter(preparation: &Preparation, order: &Fork) -> Result<(), Templ
     unshare(own).map_err(failed("enter the machine's namespaces"))?;
     mount_all(&order.mounts)?;
     if order.own_network {
-        start_loopback().map_err(failed("start the loopback interface"))?;
+        interface::start_loopback().map_err(failed("start the loopback interface"))?;
     }
     enter_user_namespace(preparation)?;
     give_up_rights(&preparation.filter)
@@ -106,21 +106,6 @@ fn bind(from: &OsStr, to: &OsStr) -> io::Result<()> {
         fs::File::create(to)?;
     }
     Ok(mount_bind_recursive(from, to)?)
-}
-
-#[expect(unsafe_code, reason = "no safe binding offers the flags of an interface")]
-fn start_loopback() -> io::Result<()> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-    // SAFETY: every bit pattern, so also zero, is a valid `ifreq`.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = *from as libc::c_char;
-    }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: the pointer is to a whole `ifreq`, which the call only reads.
-    let set = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Enters a user namespace with one user and one group: those of this process, under the numbers that the host knows.

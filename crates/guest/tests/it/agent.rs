@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use guest::frame::{Preamble, decode_reply, encode_request, read_frame, read_preamble};
-use guest::protocol::{Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Request, Scope, Stdin};
+use guest::protocol::{Exec, ExitStatus, MAX_CHUNK, OutputMode, Reply, Request, RunAs, Scope, Stdin};
 
 /// Sends `bytes` to a new agent and closes the stream; what it answers, and what it complains about.
 fn say(bytes: &[u8]) -> (Vec<u8>, String) {
@@ -52,7 +52,7 @@ fn another_version_is_told_ours() {
     let theirs = Preamble { version: 99, nonce: [5; 16] };
     let (answer, complaint) = say(&theirs.encode());
     assert_eq!(read_preamble(&mut &answer[..]).unwrap(), Preamble::new([0; 16]));
-    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 3\n");
+    assert_eq!(complaint, "guest agent: the other side speaks protocol version 99, this side 4\n");
 }
 
 #[test]
@@ -64,6 +64,7 @@ fn many_processes_share_one_stream() {
             cwd: "/".to_owned(),
             stdin: Stdin::Null,
             output: OutputMode::Merged,
+            user: RunAs::User,
         };
         encode_request(&Request::Exec { id, exec }).unwrap()
     };
@@ -111,6 +112,7 @@ fn a_host_that_sends_more_input_than_it_may_is_left() {
         cwd: "/".to_owned(),
         stdin: Stdin::Stream,
         output: OutputMode::Merged,
+        user: RunAs::User,
     };
     let mut bytes = encode_request(&Request::Exec { id: 7, exec }).unwrap();
     for _ in 0..10 {
@@ -138,6 +140,7 @@ fn steps_get_no_descriptor_that_the_caller_left_open() {
         cwd: "/".to_owned(),
         stdin: Stdin::Null,
         output: OutputMode::Merged,
+        user: RunAs::User,
     };
     ours.write_all(&greeting()).unwrap();
     ours.write_all(&encode_request(&Request::Exec { id: 0, exec }).unwrap()).unwrap();

@@ -6,7 +6,9 @@ use guest::frame::{
     FrameError, MAX_OUTPUT_HEAD, Preamble, decode_reply, decode_request, encode_reply, encode_request,
     output_head, read_frame, read_preamble,
 };
-use guest::protocol::{Exec, ExitStatus, MAX_FRAME, OutputMode, Reply, Request, Stdin, Stream, TerminalSize};
+use guest::protocol::{
+    Exec, ExitStatus, MAX_FRAME, OutputMode, Reply, Request, RunAs, Stdin, Stream, TerminalSize,
+};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 proptest! {
@@ -31,7 +33,7 @@ proptest! {
     #[test]
     fn a_request_comes_back_as_it_went(
         id: u32, argv: Vec<String>, env: Vec<(String, String)>, cwd: String, stdin: Option<Vec<u8>>, is_streamed: bool,
-        merged: bool, size: Option<(u16, u16)>,
+        merged: bool, size: Option<(u16, u16)>, is_agent: bool,
     ) {
         let stdin = match stdin {
             Some(_) if is_streamed => Stdin::Stream,
@@ -43,7 +45,8 @@ proptest! {
             None if merged => OutputMode::Merged,
             None => OutputMode::Separate,
         };
-        let request = Request::Exec { id, exec: Exec { argv, env, cwd, stdin, output } };
+        let user = if is_agent { RunAs::Agent } else { RunAs::User };
+        let request = Request::Exec { id, exec: Exec { argv, env, cwd, stdin, output, user } };
         let frame = encode_request(&request).unwrap();
         let mut body = Vec::new();
         prop_assert!(read_frame(&mut &frame[..], &mut body).unwrap());

@@ -6,7 +6,7 @@ use machine::namespace::Namespace;
 use machine::probe;
 use machine::{
     AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
-    Process, Stdin,
+    Process, RunAs, Stdin,
 };
 use rustix::process::Pid;
 
@@ -42,6 +42,7 @@ pub(crate) fn shell(machine: &Machine, script: &str) -> ExecSpec {
         cwd: "/".to_owned(),
         stdin: Stdin::Null,
         output: OutputMode::Merged,
+        user: RunAs::User,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
-use machine::{ExecSpec, FileToWrite, OutputMode, Stdin};
+use machine::{ExecSpec, FileToWrite, OutputMode, RunAs, Stdin};
 use run::status::Conclusion;
 use workflow::expr::Value;
 
@@ -160,6 +160,7 @@ async fn run_git(job: &Job, folder: &str, arguments: &[&str]) -> Result<(bool, S
         cwd: folder.to_owned(),
         stdin: Stdin::Null,
         output: OutputMode::Merged,
+        user: RunAs::User,
     };
     let mut process = match job.machine.exec(exec).await {
         Ok(process) => process,

@@ -18,6 +18,7 @@ pub mod admission;
 pub mod backend;
 mod cgroup;
 mod connection;
+pub mod firecracker;
 mod folders;
 pub mod host;
 pub mod leftovers;

@@ -1,0 +1,5 @@
+//! MicroVMs by Firecracker.
+//!
+//! * [`api`]: the client of its API.
+
+pub mod api;

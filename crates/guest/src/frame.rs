@@ -15,8 +15,8 @@ const NONCE: usize = 16;
 /// Length of a preamble in bytes: magic, version, nonce.
 pub const PREAMBLE: usize = MAGIC.len() + 4 + NONCE;
 
-/// Most bytes that are skipped in search of a preamble.
-pub const MAX_STALE: usize = 1 << 20;
+/// Most bytes that are skipped in search of a preamble: what many processes had under way when their machine was copied.
+pub const MAX_STALE: usize = 16 << 20;
 
 /// Size of the buffer that frames are read through, in bytes.
 pub const READ_BUFFER: usize = 64 * 1024;

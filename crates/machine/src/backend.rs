@@ -1,14 +1,16 @@
 //! The seam between a way of making machines and what all machines do.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use guest::protocol::Configuration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::connection::GREETING_DEADLINE;
 use crate::leftovers::Leftover;
 use crate::spec::{MachineSpec, Place};
 
@@ -56,8 +58,13 @@ pub trait Booted: Send {
     /// The environment that processes in the machine start from: `PATH`, `HOME`, and where the tools are.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// What the agent and the backend's programs complained about.
-    fn log(&self) -> Option<Arc<File>>;
+    /// Who can tell why the machine was lost.
+    fn post_mortem(&self) -> Arc<dyn PostMortem>;
+
+    /// What has to be done inside, through the agent, before the machine is itself. Called once.
+    fn arrival(&mut self) -> Option<Arrival> {
+        None
+    }
 
     /// What of it is left on the host, besides its folder, if this process is killed.
     fn leftovers(&self) -> Vec<Leftover> {
@@ -72,6 +79,36 @@ pub trait Booted: Send {
 
     /// Ends the machine, if need be by force, and removes what it left on the host; the latter may take a while longer.
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
+}
+
+/// Finds out what a machine died of.
+pub trait PostMortem: Send + Sync {
+    /// How long the agent may take to answer the greeting.
+    fn patience(&self) -> Duration {
+        GREETING_DEADLINE
+    }
+
+    /// The reason in one line, given what the stream to the agent told, such as that it ended. May wait some seconds for the machine's
+    /// own end.
+    fn examine(&self, heard: String) -> BoxFuture<'_, String>;
+}
+
+/// What is done in a machine through its agent before anything else is.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Who the machine is.
+    pub configuration: Configuration,
+    /// What its folders begin with: copied from the host to these paths inside, in their order.
+    pub contents: Vec<(Copied, String)>,
+}
+
+/// Files of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The folder that `entries` are relative to.
+    pub root: PathBuf,
+    /// Files, links and folders, the latter without what is in them; or all that is in `root`.
+    pub entries: Option<Arc<Vec<PathBuf>>>,
 }
 
 /// What a snapshot takes on the host's disk, in bytes that are allocated.

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use guest::frame::{self, FrameError, Preamble, PreambleScanner};
 use guest::protocol::{
     ExitStatus, FRAME_COST, Found, INPUT_PIPELINE, PROTOCOL_VERSION, Reply, Request, Stream, Usage, WINDOW,
@@ -19,8 +19,9 @@ use guest::protocol::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
-use crate::backend::ByteStream;
+use crate::backend::{ByteStream, PostMortem};
 use crate::machine::MachineError;
 
 /// How long an agent may take to answer the greeting.
@@ -86,7 +87,7 @@ impl Budget {
     /// For a process or an archive: a window, and the frames that are not output.
     pub(crate) const WINDOWED: Self = Self(WINDOW as u64 + 8 * FRAME_COST as u64);
     /// For a request with one short answer.
-    pub(crate) const SHORT: Self = Self(frame::MAX_STALE as u64);
+    pub(crate) const SHORT: Self = Self(1 << 20);
 }
 
 #[derive(Debug)]
@@ -114,35 +115,57 @@ struct Table {
     watchers: Vec<UnboundedSender<Event>>,
 }
 
+/// What the writing task is given.
+#[derive(Debug)]
+enum Outgoing {
+    Frame(Vec<u8>),
+    /// Nothing more is written until the sender of this tells, or is gone.
+    Hold(oneshot::Receiver<()>),
+}
+
+/// No request reaches the agent while this exists.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _release: oneshot::Sender<()>,
+}
+
 /// The connection to an agent; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    outgoing: UnboundedSender<Vec<u8>>,
+    outgoing: UnboundedSender<Outgoing>,
     table: Arc<Mutex<Table>>,
 }
 
 impl Connection {
     /// Greets the agent and starts the two tasks. An error says what happened instead.
-    pub(crate) async fn open(mut stream: ByteStream, log: Option<Arc<File>>) -> Result<Self, String> {
-        let greeted = tokio::time::timeout(GREETING_DEADLINE, greet(&mut stream)).await;
+    pub(crate) async fn open(
+        mut stream: ByteStream,
+        post_mortem: Arc<dyn PostMortem>,
+    ) -> Result<Self, String> {
+        let patience = post_mortem.patience();
+        let mut buffer = BytesMut::new();
+        let greeted = tokio::time::timeout(patience, greet(&mut stream, &mut buffer)).await;
         let failure = match greeted {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(describe(&error)),
-            Err(_) => Some(format!("no greeting within {} seconds", GREETING_DEADLINE.as_secs())),
+            Err(_) => Some(format!("no greeting within {} seconds", patience.as_secs())),
         };
         if let Some(failure) = failure {
-            return Err(with_log(failure, log.as_deref()));
+            return Err(post_mortem.examine(failure).await);
         }
         let table = Arc::new(Mutex::new(Table::default()));
         let (outgoing, frames) = unbounded_channel();
         tokio::spawn(write(stream.write, frames));
         let readers_table = Arc::clone(&table);
         tokio::spawn(async move {
-            let reason = match read(stream.read, &readers_table).await {
+            let reason = match read(stream.read, buffer, &readers_table).await {
                 Ok(()) => "its guest agent ended".to_owned(),
                 Err(error) => describe(&error),
             };
-            lose(&readers_table, &with_log(reason, log.as_deref()));
+            if lock(&readers_table).lost.is_none() {
+                let reason = post_mortem.examine(reason).await;
+                lose(&readers_table, &reason);
+            }
         });
         Ok(Self { outgoing, table })
     }
@@ -183,8 +206,18 @@ impl Connection {
         let frame = frame::encode_request(request)
             .map_err(|source| MachineError::Request { message: describe(&source) })?;
         // A writer that is gone means a stream that has failed; the reader reports it.
-        let _ = self.outgoing.send(frame);
+        let _ = self.outgoing.send(Outgoing::Frame(frame));
         Ok(())
+    }
+
+    /// Waits until the agent has read all requests so far, and holds back the later ones: whoever greets a copy of the machine
+    /// finds the agent between two requests.
+    pub(crate) async fn hold(&self) -> Result<Held, MachineError> {
+        let (release, released) = oneshot::channel();
+        let reached = self.request(Budget::SHORT, |id| Request::Reach { id })?;
+        // As above.
+        let _ = self.outgoing.send(Outgoing::Hold(released));
+        reached.done().await.map(|()| Held { _release: release })
     }
 
     /// Lets the agent send that much more for a request.
@@ -348,23 +381,25 @@ fn tail(log: &File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn greet(stream: &mut ByteStream) -> Result<(), FrameError> {
+/// Greets and waits for the answer; what follows it is left in `buffer`.
+async fn greet(stream: &mut ByteStream, buffer: &mut BytesMut) -> Result<(), FrameError> {
     let ours = Preamble::new(nonce().map_err(FrameError::Stream)?);
     stream.write.write_all(&ours.encode()).await.map_err(FrameError::Stream)?;
     let mut scanner = PreambleScanner::default();
     loop {
-        let byte = match stream.read.read_u8().await {
-            Ok(byte) => byte,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(FrameError::NotGreeted),
-            Err(error) => return Err(FrameError::Stream(error)),
-        };
-        match scanner.push(byte)? {
-            Some(theirs) if theirs.version != PROTOCOL_VERSION => {
-                return Err(FrameError::Version { theirs: theirs.version });
+        while !buffer.is_empty() {
+            match scanner.push(buffer.get_u8())? {
+                Some(theirs) if theirs.version != PROTOCOL_VERSION => {
+                    return Err(FrameError::Version { theirs: theirs.version });
+                }
+                Some(theirs) if theirs.nonce == ours.nonce => return Ok(()),
+                // An answer to an earlier connection's greeting is as stale as what is before it.
+                _ => {}
             }
-            Some(theirs) if theirs.nonce == ours.nonce => return Ok(()),
-            // An answer to an earlier connection's greeting is as stale as what is before it.
-            _ => {}
+        }
+        buffer.reserve(READ_SIZE);
+        if stream.read.read_buf(buffer).await.map_err(FrameError::Stream)? == 0 {
+            return Err(FrameError::NotGreeted);
         }
     }
 }
@@ -375,17 +410,25 @@ fn nonce() -> io::Result<[u8; 16]> {
     Ok(nonce)
 }
 
-async fn write(mut stream: Box<dyn AsyncWrite + Send + Unpin>, mut frames: UnboundedReceiver<Vec<u8>>) {
-    while let Some(frame) = frames.recv().await {
-        if stream.write_all(&frame).await.is_err() {
-            // The reading task finds the stream ended and reports it.
-            return;
+async fn write(mut stream: Box<dyn AsyncWrite + Send + Unpin>, mut outgoing: UnboundedReceiver<Outgoing>) {
+    while let Some(next) = outgoing.recv().await {
+        match next {
+            Outgoing::Frame(frame) => {
+                if stream.write_all(&frame).await.is_err() {
+                    // The reading task finds the stream ended and reports it.
+                    return;
+                }
+            }
+            Outgoing::Hold(released) => drop(released.await),
         }
     }
 }
 
-async fn read(mut stream: Box<dyn AsyncRead + Send + Unpin>, table: &Mutex<Table>) -> Result<(), FrameError> {
-    let mut buffer = BytesMut::new();
+async fn read(
+    mut stream: Box<dyn AsyncRead + Send + Unpin>,
+    mut buffer: BytesMut,
+    table: &Mutex<Table>,
+) -> Result<(), FrameError> {
     loop {
         while let Some(body) = next_body(&mut buffer)? {
             let (id, event) = event(frame::decode_reply(&body)?, &body);

@@ -4,14 +4,13 @@
 //! machine's own. The agent leads a session of its own, so that a terminal's signals do not reach it, and ends with its
 //! stream: whatever happens to this process, nothing that ran in the machine goes on.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, PostMortem};
 use crate::folders;
 use crate::scratch::{Layout, Scratch};
 use crate::spawn::MachineProcess;
@@ -100,8 +99,8 @@ impl Booted for HostMachine {
         self.environment.clone()
     }
 
-    fn log(&self) -> Option<Arc<File>> {
-        Some(self.started.log())
+    fn post_mortem(&self) -> Arc<dyn PostMortem> {
+        self.started.post_mortem()
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {

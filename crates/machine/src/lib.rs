@@ -18,6 +18,7 @@ pub mod admission;
 pub mod backend;
 mod cgroup;
 mod connection;
+mod contents;
 pub mod firecracker;
 mod folders;
 pub mod host;
@@ -32,7 +33,10 @@ mod spawn;
 pub mod spec;
 mod started;
 
-pub use backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, SnapshotError, SnapshotSize};
+pub use backend::{
+    Arrival, Backend, BackendName, BootError, Booted, ByteStream, Copied, Ending, PostMortem, SnapshotError,
+    SnapshotSize,
+};
 pub use guest::protocol::{
     Exec as ExecSpec, ExitStatus, OutputMode, RunAs, Scope, Stdin, Stream, TerminalSize,
 };

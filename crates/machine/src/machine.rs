@@ -8,8 +8,9 @@ use guest::protocol::{
     Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, Stdin, TAR_PIPELINE,
 };
 
-use crate::backend::{Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
+use crate::backend::{Arrival, Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
+use crate::contents;
 use crate::leftovers::Leftover;
 use crate::process::Process;
 use crate::spec::{MachineSpec, Place};
@@ -120,7 +121,7 @@ impl Machine {
         mut booted: Box<dyn Booted>,
         started: Instant,
     ) -> Result<Self, BootError> {
-        let connection = match Connection::open(booted.stream(), booted.log()).await {
+        let connection = match Connection::open(booted.stream(), booted.post_mortem()).await {
             Ok(connection) => connection,
             Err(reason) => {
                 booted.stop(Ending::Unknown).await;
@@ -129,7 +130,8 @@ impl Machine {
                 return Err(BootError::NoAgent { reason });
             }
         };
-        Ok(Self {
+        let arrival = booted.arrival();
+        let machine = Self {
             backend: backend.name(),
             connection,
             paths: Place::ALL.into_iter().map(|place| (place, booted.path_of(place))).collect(),
@@ -138,7 +140,26 @@ impl Machine {
             booted: tokio::sync::Mutex::new(Some(booted)),
             has_snapshots: backend.has_snapshots(),
             started,
-        })
+        };
+        let Some(arrival) = arrival else { return Ok(machine) };
+        match machine.arrive(arrival).await {
+            Ok(()) => Ok(machine),
+            Err(error) => {
+                machine.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn arrive(&self, arrival: Arrival) -> Result<(), BootError> {
+        let failed = |error: MachineError| BootError::NoAgent { reason: error.to_string() };
+        let configuration = Box::new(arrival.configuration);
+        let make = |id| Request::Configure { id, configuration };
+        self.connection.request(Budget::SHORT, make).map_err(failed)?.done().await.map_err(failed)?;
+        for (copied, destination) in arrival.contents {
+            contents::put(self, copied, destination).await?;
+        }
+        Ok(())
     }
 
     /// Whether [`Machine::snapshot`] is possible.
@@ -148,12 +169,14 @@ impl Machine {
 
     /// Keeps the machine's memory, devices and disk in the folder `into`, which is made, and lets it go on.
     pub async fn snapshot(&self, into: &Path) -> Result<SnapshotSize, SnapshotError> {
-        match self.booted.lock().await.as_mut() {
+        let refused = |reason| SnapshotError::Refused { operation: "pause", reason };
+        let held = self.connection.hold().await.map_err(|error| refused(error.to_string()))?;
+        let taken = match self.booted.lock().await.as_mut() {
             Some(booted) => booted.snapshot(into).await,
-            None => {
-                Err(SnapshotError::Refused { operation: "pause", reason: "it has been stopped".to_owned() })
-            }
-        }
+            None => Err(refused("it has been stopped".to_owned())),
+        };
+        drop(held);
+        taken
     }
 
     /// What of it is left on the host, besides its folder, if this process is killed.

@@ -6,11 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 use tokio::net::UnixStream;
 
-use crate::backend::{BootError, ByteStream, Ending};
+use crate::backend::{BootError, ByteStream, Ending, PostMortem};
+use crate::connection::with_log;
 use crate::scratch::{Layout, Removal, Scratch};
 use crate::spawn::MachineProcess;
 use crate::spec::MachineSpec;
@@ -53,6 +55,15 @@ impl Line {
     }
 }
 
+/// The log of an agent and what made its machine.
+struct Log(Arc<File>);
+
+impl PostMortem for Log {
+    fn examine(&self, heard: String) -> BoxFuture<'_, String> {
+        Box::pin(std::future::ready(with_log(heard, Some(&self.0))))
+    }
+}
+
 /// A file without a name, for complaints.
 pub(crate) fn log(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
@@ -83,8 +94,8 @@ impl Started {
         ByteStream { read: Box::new(read), write: Box::new(write) }
     }
 
-    pub(crate) fn log(&self) -> Arc<File> {
-        Arc::clone(&self.log)
+    pub(crate) fn post_mortem(&self) -> Arc<dyn PostMortem> {
+        Arc::new(Log(Arc::clone(&self.log)))
     }
 
     /// Ends the machine. Its files are removed once nothing runs in it any more, which only an [`Ending::Unknown`] waits

@@ -18,7 +18,6 @@ mod seccomp;
 mod template;
 mod tools;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending};
+use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, PostMortem};
 use crate::cgroup::Group;
 use crate::folders;
 use crate::leftovers::Leftover;
@@ -236,8 +235,8 @@ impl Booted for NamespaceMachine {
         self.template.environment.clone()
     }
 
-    fn log(&self) -> Option<Arc<File>> {
-        Some(self.started.log())
+    fn post_mortem(&self) -> Arc<dyn PostMortem> {
+        self.started.post_mortem()
     }
 
     fn leftovers(&self) -> Vec<Leftover> {

@@ -71,6 +71,12 @@ pub trait Booted: Send {
         Vec::new()
     }
 
+    /// The folders of the host that hold all of the machine's own files, by names that are the same for each machine of the
+    /// backend. None where they are elsewhere, as on the disk of a virtual machine.
+    fn host_folders(&self) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
+
     /// Pauses the machine, saves its memory, devices and disk into the folder `into`, which is made, and lets it go on. A
     /// snapshot that failed leaves no folder.
     fn snapshot<'a>(&'a mut self, _into: &'a Path) -> BoxFuture<'a, Result<SnapshotSize, SnapshotError>> {

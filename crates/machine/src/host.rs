@@ -56,13 +56,17 @@ async fn start(mut command: Command, scratch: Arc<Scratch>) -> Result<Started, B
 
 /// Where a place's own folder is among the machine's private files.
 fn folder_of(scratch: &Path, place: Place) -> PathBuf {
-    scratch.join(match place {
+    scratch.join(name_of(place))
+}
+
+fn name_of(place: Place) -> &'static str {
+    match place {
         Place::Workspace => "workspace",
         Place::Temp => "temp",
         Place::Home => "home",
         Place::ToolCache => "toolcache",
         Place::Actions => "actions",
-    })
+    }
 }
 
 fn path_of(spec: &MachineSpec, place: Place, started: &Started) -> String {
@@ -101,6 +105,16 @@ impl Booted for HostMachine {
 
     fn post_mortem(&self) -> Arc<dyn PostMortem> {
         self.started.post_mortem()
+    }
+
+    /// Not the caller's home, which is used as it is.
+    fn host_folders(&self) -> Vec<(&'static str, PathBuf)> {
+        let scratch = self.started.scratch();
+        let own = |place: Place| {
+            let folder = folder_of(scratch, place);
+            (Path::new(&self.path_of(place)) == folder).then_some((name_of(place), folder))
+        };
+        Place::ALL.into_iter().filter_map(own).collect()
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {

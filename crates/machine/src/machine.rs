@@ -1,7 +1,7 @@
 //! What every machine can do, whatever made it.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest::protocol::{
@@ -28,6 +28,7 @@ pub struct Machine {
     booted: tokio::sync::Mutex<Option<Box<dyn Booted>>>,
     has_snapshots: bool,
     leftovers: Vec<Leftover>,
+    host_folders: Vec<(&'static str, PathBuf)>,
     paths: Vec<(Place, String)>,
     environment: Vec<(String, String)>,
     started: Instant,
@@ -137,6 +138,7 @@ impl Machine {
             paths: Place::ALL.into_iter().map(|place| (place, booted.path_of(place))).collect(),
             environment: booted.environment(),
             leftovers: booted.leftovers(),
+            host_folders: booted.host_folders(),
             booted: tokio::sync::Mutex::new(Some(booted)),
             has_snapshots: backend.has_snapshots(),
             started,
@@ -187,6 +189,12 @@ impl Machine {
     /// Waits until the machine is lost or has been stopped; says why.
     pub async fn lost(&self) -> String {
         self.connection.lost().await
+    }
+
+    /// The folders of the host that hold all of the machine's own files, by names that are the same for each machine of its
+    /// backend; none where they are elsewhere. What runs in the machine may change them at any time, and put links into them.
+    pub fn host_folders(&self) -> &[(&'static str, PathBuf)] {
+        &self.host_folders
     }
 
     /// The backend that made it.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use workflow::expr::Value;
 use workflow::plan::Concurrency;
 
-use crate::id::{JobId, LeaseId, RunnerId};
-use crate::job::JobSpec;
+use crate::id::{CheckpointId, JobId, LeaseId, RunId, RunnerId};
+use crate::job::{JobSpec, Resume};
 use crate::lease::Cancel;
 use crate::status::Conclusion;
 
@@ -40,6 +40,14 @@ pub enum EventKind {
         file: String,
         /// The event's name.
         event: String,
+    },
+    /// The run goes on where a step of another run began. What that run's other jobs came to is taken over: their events
+    /// follow.
+    RunResumed {
+        /// From where.
+        resume: Resume,
+        /// The run whose step that was.
+        from: RunId,
     },
     /// A job's matrix and name are known: from now on it has these legs.
     JobExpanded {
@@ -169,6 +177,44 @@ pub enum JobEvent {
         /// The backend, such as `namespace`.
         machine: String,
     },
+    /// The machine, the files and the runner are as they were when a step was about to begin.
+    Resumed {
+        /// The step.
+        step: u32,
+        /// The checkpoint that they were made from.
+        checkpoint: CheckpointId,
+        /// What was kept in it.
+        kind: CheckpointKind,
+    },
+    /// What is there before a step begins was kept.
+    CheckpointKept {
+        /// The step.
+        step: u32,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What was kept.
+        kind: CheckpointKind,
+        /// How many bytes of the disk that took beyond what was kept before.
+        bytes: u64,
+    },
+    /// A checkpoint is not needed any more: its step succeeded.
+    CheckpointDropped {
+        /// The step.
+        step: u32,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A step failed, and all is again as it was before it; it is tried once more.
+    RolledBack {
+        /// The step.
+        step: u32,
+        /// Which attempt follows, from 2.
+        attempt: u32,
+        /// How many attempts there are at most.
+        attempts: u32,
+        /// What was restored.
+        kind: CheckpointKind,
+    },
     /// A phase of a step begins.
     StepStarted {
         /// Which step.
@@ -261,7 +307,10 @@ impl JobEvent {
             Self::StepStarted { id, name, .. } => id.len() + name.len(),
             Self::Log { text, .. } => text.len(),
             Self::GroupStarted { title, .. } => title.len(),
-            Self::GroupEnded { .. } => 0,
+            Self::Resumed { checkpoint, .. }
+            | Self::CheckpointKept { checkpoint, .. }
+            | Self::CheckpointDropped { checkpoint, .. } => checkpoint.0.len(),
+            Self::GroupEnded { .. } | Self::RolledBack { .. } => 0,
             Self::Annotation { annotation: Annotation { message, title, file, .. }, .. } => {
                 message.len() + optional(title) + optional(file)
             }
@@ -274,6 +323,27 @@ impl JobEvent {
             }
         };
         BESIDE_TEXTS + texts
+    }
+}
+
+/// What a checkpoint keeps beside the runner's own state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckpointKind {
+    /// The machine's memory, devices and disk: processes that ran run on.
+    Memory,
+    /// The files of the machine. Processes that ran are gone.
+    Files,
+}
+
+impl CheckpointKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Files => "files",
+        }
     }
 }
 

@@ -47,6 +47,10 @@ text_id! {
     LeaseId
 }
 text_id! {
+    /// What is there before a step of a job begins, as it is kept; up to its first `.` it is the run's id.
+    CheckpointId
+}
+text_id! {
     /// One process that leases jobs.
     RunnerId
 }

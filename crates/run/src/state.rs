@@ -26,6 +26,7 @@ use workflow::plan::Concurrency;
 
 use crate::event::{Event, EventKind, JobEvent, Leg};
 use crate::id::{JobId, LeaseId, RunnerId};
+use crate::job::Resume;
 use crate::lease::Cancel;
 use crate::status::Conclusion;
 
@@ -38,6 +39,7 @@ pub struct RunState {
     jobs: IndexMap<JobId, JobState>,
     leases: HashSet<LeaseId>,
     finished_jobs: u64,
+    resume: Option<Resume>,
     cancel: Option<CancelRequest>,
     conclusion: Option<Conclusion>,
 }
@@ -192,6 +194,12 @@ impl RunState {
         self.cancel.as_ref()
     }
 
+    /// Where a step of another run is gone on from.
+    #[must_use]
+    pub fn resume(&self) -> Option<&Resume> {
+        self.resume.as_ref()
+    }
+
     /// Whether the run exists.
     #[must_use]
     pub fn is_queued(&self) -> bool {
@@ -246,6 +254,7 @@ impl RunState {
         let phase = |job: &JobId| self.jobs.get(job).map(|job| &job.phase);
         match kind {
             EventKind::RunQueued { .. } | EventKind::RunFinished { .. } => true,
+            EventKind::RunResumed { .. } => self.resume.is_none() && self.jobs.is_empty(),
             EventKind::JobExpanded { group, legs, .. } => {
                 !self.groups.contains_key(group) && legs.iter().all(|leg| !self.jobs.contains_key(&leg.job))
             }
@@ -291,6 +300,7 @@ impl RunState {
     fn take(&mut self, kind: &EventKind) {
         match kind {
             EventKind::RunQueued { .. } => self.queued = true,
+            EventKind::RunResumed { resume, .. } => self.resume = Some(resume.clone()),
             EventKind::RunFinished { conclusion, .. } => self.conclusion = Some(*conclusion),
             EventKind::JobExpanded { group, legs, fail_fast, max_parallel, total } => {
                 let ids = legs.iter().map(|leg| leg.job.clone()).collect();

@@ -60,6 +60,11 @@ impl Default for Background {
 }
 
 impl Background {
+    /// Whether somebody has waited for every step.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.iter().all(|running| running.task.is_none())
+    }
+
     /// Starts a step, as soon as there is a slot.
     pub(crate) fn start(&mut self, mut work: Work, globals: Globals) {
         let (cancel, asked) = watch::channel(false);

@@ -143,6 +143,11 @@ pub(crate) struct StepsContext {
 }
 
 impl StepsContext {
+    /// As [`Self::value`] gave it.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self { steps: Arc::new(value.as_object().cloned().unwrap_or_default()) }
+    }
+
     /// Takes in how a step ended.
     pub(crate) fn set(
         &mut self,

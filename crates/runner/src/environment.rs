@@ -69,6 +69,19 @@ enum Change {
 }
 
 impl Globals {
+    /// With these variables and folders, the oldest first.
+    pub(crate) fn new(env: IndexMap<String, String>, paths: Vec<String>) -> Self {
+        Self { env, paths, changes: None }
+    }
+
+    pub(crate) fn env(&self) -> &IndexMap<String, String> {
+        &self.env
+    }
+
+    pub(crate) fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
     /// A copy for a step that runs beside others.
     pub(crate) fn fork(&self) -> Self {
         Self { changes: Some(Vec::new()), env: self.env.clone(), paths: self.paths.clone() }

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indexmap::IndexMap;
 use machine::Machine;
 use run::event::JobEvent;
-use run::job::JobSpec;
+use run::id::LeaseId;
+use run::job::{Extent, JobSpec};
 use run::lease::Lease;
 use run::status::Conclusion;
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ use workflow::model::Step;
 
 use crate::action::resolve::Loaded;
 use crate::cancel::Stop;
+use crate::checkpoint::{Begin, Keeper};
 use crate::context::{Evaluator, status_word};
 use crate::dispatch::{Dispatch, DispatchError};
 use crate::options::Options;
@@ -33,6 +35,7 @@ use crate::output::matcher::Matchers;
 use crate::sink::{Sink, SinkFailed};
 use crate::step::Frame;
 use crate::workspace::Tree;
+use crate::steps::Ending;
 use crate::{setup, steps, watch as watching};
 
 /// What is said of a job that met a mistake in the runner.
@@ -72,6 +75,10 @@ pub(crate) struct Defaults {
 pub(crate) struct Job {
     pub(crate) options: Arc<Options>,
     pub(crate) spec: JobSpec,
+    /// Under which the job is held.
+    pub(crate) lease: LeaseId,
+    /// The `secrets` context.
+    pub(crate) secrets: Arc<[(String, String)]>,
     pub(crate) machine: Machine,
     pub(crate) sink: Sink,
     pub(crate) masker: Arc<Masker>,
@@ -104,6 +111,8 @@ pub(crate) struct Job {
     pub(crate) programs: Mutex<HashMap<(String, String), Option<String>>>,
     /// Whether a process has run that may have changed the workspace.
     pub(crate) touched: AtomicBool,
+    /// What was kept last before a step.
+    pub(crate) keeper: Keeper,
 }
 
 impl Job {
@@ -218,20 +227,40 @@ async fn run(
         Ok(tree) => tree,
         Err(error) => return finished(&Refused::error(error), false),
     };
-    let stopped = stop.clone();
-    let set_up = setup::Setup { options, tree, sink, stop };
-    let (job, mut globals) = match set_up.run(lease, limit).await {
-        Ok(job) => job,
-        Err(refused) => {
-            let cancelled = *stopped.borrow() >= Stop::Graceful;
-            return finished(&refused, cancelled);
-        }
+    let refused = |refused: &Refused| finished(refused, *stop.borrow() >= Stop::Graceful);
+    let begin = Begin::of(&lease.spec, &options, &lease.secrets).await;
+    let mut begin = match begin {
+        Ok(begin) => begin,
+        Err(error) => return refused(&Refused::error(error)),
     };
-    let job = Arc::new(job);
-    let result = steps::run(&job, &mut globals).await;
+    let set_up = setup::Setup::new(options, tree, sink, stop.clone(), lease);
+    let set_up = match set_up {
+        Ok(set_up) => set_up,
+        Err(error) => return refused(&error),
+    };
+    loop {
+        let (job, mut globals) = match set_up.run(&begin, &limit).await {
+            Ok(job) => job,
+            Err(error) => return refused(&error),
+        };
+        let job = Arc::new(job);
+        match steps::run(&job, &mut globals, &begin).await {
+            Ok(Ending::RollBack(boundary)) => {
+                job.machine.stop().await;
+                let extent = if begin.is_single() { Extent::Step } else { Extent::Rest };
+                begin = Begin::At(boundary, extent);
+            }
+            Ok(Ending::Ended(contexts)) => return end(&job, Ok(*contexts), &begin).await,
+            Err(fatal) => return end(&job, Err(fatal), &begin).await,
+        }
+    }
+}
+
+/// Puts the machine away; the event that ends the job is returned.
+async fn end(job: &Job, result: Result<Contexts, Fatal>, begin: &Begin) -> JobEvent {
     let outputs = match &result {
-        Ok(contexts) => outputs(&job, contexts).await,
-        Err(_) => IndexMap::new(),
+        Ok(contexts) if !begin.is_single() => outputs(job, contexts).await,
+        _ => IndexMap::new(),
     };
     job.machine.stop().await;
     let error = result.err().map(|fatal| fatal.to_string());

@@ -9,6 +9,7 @@
 //! * `job` is one job from boot to end, `setup` its beginning, `steps` its steps in order, `background` those beside.
 //! * `step` is one step, of a job or of a composite action; `script` and `action` are what it can do; `process` is one
 //!   process with its environment, output and end.
+//! * `checkpoint` keeps what is there before a step begins, and makes a job of it again.
 //! * `sink` takes the events away in order; `watch` and `cancel` end what must end.
 //!
 //! Invariants: text leaves only masked; memory is bounded whatever a step prints; no secret is in an argument of a
@@ -17,6 +18,7 @@
 mod action;
 mod background;
 mod cancel;
+pub mod checkpoint;
 mod context;
 pub mod dispatch;
 mod environment;

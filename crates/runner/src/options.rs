@@ -1,11 +1,12 @@
 //! What a runner is told when it starts; the same for all of its jobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine::{AgentCommand, Backend, Caller, Network};
 use run::id::RunnerId;
 
+use crate::checkpoint::Checkpoints;
 use crate::workspace::WorkingTree;
 
 /// A runner's settings.
@@ -33,6 +34,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// The program that becomes the guest agent.
     pub agent: AgentCommand,
+    /// What is kept before steps, and where; nothing without it.
+    pub checkpoints: Option<Checkpoints>,
     /// Variables for JavaScript actions, such as `ACTIONS_RESULTS_URL`: where the services of the run are.
     pub services: Vec<(String, String)>,
 }
@@ -69,6 +72,11 @@ impl ActionSources {
     /// Adds the repository `OWNER/REPO@REF`, whose files are in `folder`. A later one of the same name wins.
     pub fn add(&mut self, reference: &str, folder: PathBuf) {
         self.folders.push((reference.to_owned(), folder));
+    }
+
+    /// Every repository with its folder.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.folders.iter().map(|(reference, folder)| (reference.as_str(), folder.as_path()))
     }
 
     /// The folder of `OWNER/REPO@REF`; owner and repository are compared without regard to case.

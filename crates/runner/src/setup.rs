@@ -1,11 +1,12 @@
 //! From a lease to a job in its machine: secrets to the masker, the machine booted, contexts, variables, limits.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use machine::{Content, FileToWrite, Folder, Machine, MachineSpec, Place};
-use run::event::JobEvent;
+use machine::{Backend, BootError, Content, FileToWrite, Folder, Machine, MachineSpec, Place};
+use run::id::LeaseId;
 use run::job::JobSpec;
 use run::lease::Lease;
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use workflow::expr::{Contexts, JobStatus, NoHost, Object, Value};
 use workflow::template::{Token, evaluate};
 
 use crate::cancel::Stop;
+use crate::checkpoint::{Begin, Boundary, Keeper, restore_files};
 use crate::context::{Evaluator, with_properties};
 use crate::environment::Globals;
 use crate::job::{Defaults, Job, Refused};
@@ -37,32 +39,55 @@ const EVENT_FOLDER: &str = "_github_workflow";
 /// Labels of machines that this runner cannot make.
 const FOREIGN_SYSTEMS: [(&str, &str); 2] = [("windows", "Windows"), ("macos", "macOS")];
 
-/// What a job is set up with.
+/// What a job is set up with, as often as it takes.
 pub(crate) struct Setup {
-    pub(crate) options: Arc<Options>,
-    pub(crate) tree: Arc<Tree>,
-    pub(crate) sink: Sink,
-    pub(crate) stop: watch::Receiver<Stop>,
+    options: Arc<Options>,
+    tree: Arc<Tree>,
+    sink: Sink,
+    stop: watch::Receiver<Stop>,
+    lease: LeaseId,
+    spec: JobSpec,
+    secrets: Arc<[(String, String)]>,
+    masker: Arc<Masker>,
 }
 
 impl Setup {
-    /// Boots the machine and evaluates what the job says of all its steps.
-    pub(crate) async fn run(self, lease: Lease, limit: Limit) -> Result<(Job, Globals), Refused> {
-        let Lease { spec, secrets, .. } = lease;
+    /// For a leased job.
+    pub(crate) fn new(
+        options: Arc<Options>,
+        tree: Arc<Tree>,
+        sink: Sink,
+        stop: watch::Receiver<Stop>,
+        lease: Lease,
+    ) -> Result<Self, Refused> {
+        let Lease { id: lease, spec, secrets } = lease;
         let masker = Masker::new(secrets.iter().map(|(_, value)| value.as_str()));
         let masker = Arc::new(masker.map_err(|error| Refused::error(error.to_string()))?);
-        let contexts = contexts(&spec, &secrets);
-        self.refuse_what_is_missing(&spec, &contexts)?;
-        let machine = self.boot(&spec).await?;
-        let started = JobEvent::Started { machine: machine.backend().to_string() };
-        let debug = is_debugging(&spec, &secrets);
-        let mut job = self.job(spec, machine, masker, contexts, debug);
+        Ok(Self { options, tree, sink, stop, lease, spec, secrets: secrets.into(), masker })
+    }
+
+    /// Boots the machine, or makes it as it was, and evaluates what the job says of all its steps.
+    pub(crate) async fn run(&self, begin: &Begin, limit: &Limit) -> Result<(Job, Globals), Refused> {
+        let contexts = contexts(&self.spec, &self.secrets);
+        self.refuse_what_is_missing(&self.spec, &contexts)?;
+        let machine = self.machine(begin).await?;
+        let retries = self.options.checkpoints.as_ref().map_or(0, |checkpoints| checkpoints.retries);
+        let told = begin.events(machine.backend().to_string(), retries);
+        let mut job = self.job(machine, contexts);
         let set_up = async {
-            job.sink.send(started).await.map_err(|error| error.to_string())?;
+            job.sink.send_all(told).await.map_err(|error| error.to_string())?;
             write_event(&job).await?;
-            let globals = evaluate_env(&mut job).await?;
-            job.defaults = evaluate_defaults(&job).await?;
-            set_limits(&job, &limit).await?;
+            let globals = match begin.boundary() {
+                Some(Boundary { state, about, .. }) => {
+                    state.as_ref().clone().moved_to(&job.machine).apply(&mut job, about)?
+                }
+                None => {
+                    let globals = evaluate_env(&mut job).await?;
+                    job.defaults = evaluate_defaults(&job).await?;
+                    globals
+                }
+            };
+            set_limits(&job, limit).await?;
             Ok(globals)
         };
         let result: Result<Globals, String> = set_up.await;
@@ -99,24 +124,50 @@ impl Setup {
         Ok(())
     }
 
-    async fn boot(&self, spec: &JobSpec) -> Result<Machine, Refused> {
-        let (backend, _) = self.options.backend(&spec.labels);
-        let machine = self.machine_spec(spec);
+    /// A machine for the job: a new one, or one as it was when a step was about to begin.
+    async fn machine(&self, begin: &Begin) -> Result<Machine, Refused> {
+        let (backend, _) = self.options.backend(&self.spec.labels);
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            booted = Machine::start(backend, &machine) => {
-                booted.map_err(|error| Refused::error(with_sources(&error)))
-            }
+            machine = self.make(backend, begin) => machine,
             _ = stop.wait_for(|stop| *stop >= Stop::Graceful) => Err(Refused::error("The operation was canceled.")),
         }
     }
 
-    fn machine_spec(&self, spec: &JobSpec) -> MachineSpec {
+    async fn make(&self, backend: &dyn Backend, begin: &Begin) -> Result<Machine, Refused> {
+        let failed = |error: BootError| Refused::error(with_sources(&error));
+        let Some((boundary, checkpoints)) = begin.boundary().zip(self.options.checkpoints.as_ref()) else {
+            return Machine::start(backend, &self.machine_spec(Arc::clone(&self.tree.entries))).await.map_err(failed);
+        };
+        let (made, asked) = (&boundary.about.machine, backend.name().to_string());
+        if *made != asked {
+            let error = format!("the checkpoint is one of a `{made}` machine, and this runner makes `{asked}` ones");
+            return Err(Refused::error(error));
+        }
+        // What the folders hold comes from the checkpoint.
+        let spec = self.machine_spec(Arc::default());
+        let vault = &checkpoints.vault;
+        let kept = vault.get(&boundary.checkpoint.0).map_err(|error| Refused::error(with_sources(&error)))?;
+        if let Some(snapshot) = kept.snapshot() {
+            return Machine::restore(backend, &spec, &snapshot).await.map_err(failed);
+        }
+        let machine = Machine::start(backend, &spec).await.map_err(failed)?;
+        match restore_files(vault, &boundary.checkpoint, machine.host_folders()).await {
+            Ok(()) => Ok(machine),
+            Err(error) => {
+                machine.stop().await;
+                Err(Refused::error(error))
+            }
+        }
+    }
+
+    fn machine_spec(&self, entries: Arc<Vec<PathBuf>>) -> MachineSpec {
+        let spec = &self.spec;
         let text = |name| spec.contexts.github.get(name).and_then(Value::as_str).unwrap_or_default();
         let repository =
             text("repository").rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace");
-        let content = Content::Copy { root: self.tree.root.clone(), entries: Arc::clone(&self.tree.entries) };
+        let content = Content::Copy { root: self.tree.root.clone(), entries };
         let objects = self.tree.git.as_ref().map(|git| git.common().join("objects"));
         MachineSpec {
             name: format!("{}-{}", spec.run, spec.job),
@@ -132,14 +183,8 @@ impl Setup {
         }
     }
 
-    fn job(
-        self,
-        spec: JobSpec,
-        machine: Machine,
-        masker: Arc<Masker>,
-        mut contexts: Contexts,
-        debug: bool,
-    ) -> Job {
+    fn job(&self, machine: Machine, mut contexts: Contexts) -> Job {
+        let debug = is_debugging(&self.spec, &self.secrets);
         let path = |place| machine.path(place).trim_end_matches('/').to_owned();
         let (workspace, temp) = (path(Place::Workspace), path(Place::Temp));
         let runner = runner_context(&self.options, &workspace, &temp, &path(Place::ToolCache), debug);
@@ -153,14 +198,16 @@ impl Setup {
         contexts.set("github", github);
         contexts.set("runner", runner.clone());
         Job {
-            options: self.options,
-            spec,
+            options: Arc::clone(&self.options),
+            spec: self.spec.clone(),
+            lease: self.lease.clone(),
+            secrets: Arc::clone(&self.secrets),
             machine,
-            sink: self.sink,
-            masker,
+            sink: self.sink.clone(),
+            masker: Arc::clone(&self.masker),
             matchers: Arc::new(Matchers::default()),
-            stop: self.stop,
-            tree: self.tree,
+            stop: self.stop.clone(),
+            tree: Arc::clone(&self.tree),
             workspace,
             temp,
             contexts,
@@ -176,6 +223,7 @@ impl Setup {
             next: AtomicU32::new(1),
             programs: Mutex::default(),
             touched: AtomicBool::new(false),
+            keeper: Keeper::default(),
         }
     }
 }

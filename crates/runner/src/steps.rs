@@ -12,6 +12,7 @@ use workflow::template::TokenKind;
 use crate::action::{run_phase, with_pre};
 use crate::background::{Background, Work};
 use crate::cancel::Stop;
+use crate::checkpoint::{Begin, Boundary};
 use crate::context::StepsContext;
 use crate::environment::Globals;
 use crate::job::{Fatal, Job, Post};
@@ -23,29 +24,59 @@ pub(crate) struct Progress {
     pub(crate) steps: StepsContext,
     /// The names of the steps that have begun, for their posts.
     names: Vec<(u32, String)>,
+    /// Whether only one step runs.
+    is_single: bool,
 }
 
-/// Runs all steps. The contexts of the end are returned, for the job's outputs.
-pub(crate) async fn run(job: &Arc<Job>, globals: &mut Globals) -> Result<Contexts, Fatal> {
-    let mut progress = Progress { job: Arc::clone(job), steps: StepsContext::default(), names: Vec::new() };
+/// How the steps of a job came to their end.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// All that had to run has run. The contexts are those for the job's outputs.
+    Ended(Box<Contexts>),
+    /// A step failed and is tried again from where it began, in another machine.
+    RollBack(Boundary),
+}
+
+/// Whether the steps go on after one.
+enum Next {
+    GoOn,
+    RollBack(Boundary),
+}
+
+/// Runs all steps from where the job begins.
+pub(crate) async fn run(job: &Arc<Job>, globals: &mut Globals, begin: &Begin) -> Result<Ending, Fatal> {
+    let (steps, names) = match begin.boundary() {
+        Some(boundary) => (StepsContext::of(&boundary.state.steps), boundary.state.names.clone()),
+        None => (StepsContext::default(), Vec::new()),
+    };
+    let mut progress = Progress { job: Arc::clone(job), steps, names, is_single: begin.is_single() };
     let mut background = Background::default();
-    let result = progress.run_all(globals, &mut background).await;
+    let result = progress.run_all(globals, &mut background, begin).await;
     background.end().await;
-    result?;
+    if let Next::RollBack(boundary) = result? {
+        return Ok(Ending::RollBack(boundary));
+    }
     let mut contexts = job.contexts.clone();
     contexts.set("steps", progress.steps.value());
     contexts.set("job", job.job_context());
     contexts.set("env", globals.context(&IndexMap::new()));
-    Ok(contexts)
+    Ok(Ending::Ended(Box::new(contexts)))
 }
 
 impl Progress {
-    async fn run_all(&mut self, globals: &mut Globals, background: &mut Background) -> Result<(), Fatal> {
+    async fn run_all(
+        &mut self,
+        globals: &mut Globals,
+        background: &mut Background,
+        begin: &Begin,
+    ) -> Result<Next, Fatal> {
         let job = Arc::clone(&self.job);
-        for (index, step) in (0..).zip(&job.spec.definition.steps) {
+        let steps = || (0..).zip(&job.spec.definition.steps);
+        for (index, step) in steps().filter(|(index, step)| begin.has_pre_to_run(*index, step)) {
             self.run_pre(index, step, globals).await?;
         }
-        for (index, step) in (0..).zip(&job.spec.definition.steps) {
+        let mut known = begin.boundary().cloned();
+        for (index, step) in steps().skip(begin.step() as usize) {
             if self.is_over() {
                 break;
             }
@@ -54,56 +85,107 @@ impl Progress {
                     background.control(self, index, step, globals).await?;
                 }
                 StepKind::Run { .. } | StepKind::Uses { .. } => {
-                    self.run_main(index, step, globals, background).await?;
+                    let next = self.run_main(index, step, globals, background, known.take());
+                    if let next @ Next::RollBack(_) = next.await? {
+                        return Ok(next);
+                    }
                 }
+            }
+            if begin.is_single() {
+                return Ok(Next::GoOn);
             }
         }
         background.finish(self, globals).await?;
-        self.run_posts(globals).await
+        self.run_posts(globals).await?;
+        Ok(Next::GoOn)
+    }
+
+    /// The names of the steps that have begun.
+    pub(crate) fn names(&self) -> &[(u32, String)] {
+        &self.names
     }
 
     fn is_over(&self) -> bool {
         *self.job.stop.borrow() == Stop::Now
     }
 
+    /// Runs the main part of a step; `known` is what was kept before it where it is tried anew.
     async fn run_main(
         &mut self,
         index: u32,
         step: &Step,
         globals: &mut Globals,
         background: &mut Background,
-    ) -> Result<(), Fatal> {
+        known: Option<Boundary>,
+    ) -> Result<Next, Fatal> {
         let job = Arc::clone(&self.job);
         let frame = Frame::top(&job, index);
         let prepared = step::prepare(&job, step, &frame, self.steps.value(), job.status(), globals).await;
-        let ready = match prepared {
-            Ok(ready) => ready,
-            Err(error) => {
-                let name = step::name(&job, step, &frame.contexts).await;
-                let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Main };
+        let (name, holds) = match &prepared {
+            Ok(ready) => {
+                let name = step::name(&job, step, &ready.contexts).await;
+                (name, step::condition(&job, step, ready, job.status()).await)
+            }
+            Err(error) => (step::name(&job, step, &frame.contexts).await, Err(error.clone())),
+        };
+        let shown = Shown { step: index, id: step.id.clone(), name: name.clone(), phase: Phase::Main };
+        if matches!(holds, Ok(false)) {
+            // What is skipped does not begin: its end alone is told.
+            self.names.push((index, name));
+            let end = End::new(Conclusion::Skipped);
+            return self.ended(step, shown, end, Conclusion::Skipped).await.map(|()| Next::GoOn);
+        }
+        let is_alone = !is_background(step) && background.is_idle();
+        let boundary = match known {
+            Some(known) => Some(known),
+            None if is_alone => self.keep(index, globals).await?,
+            None => None,
+        };
+        self.names.push((index, name));
+        let result = match (prepared, holds) {
+            (Ok(ready), Ok(_)) if is_background(step) && !self.is_single => {
+                let work = Work { job, step: step.clone(), frame, ready, shown };
+                background.start(work, globals.fork());
+                return Ok(Next::GoOn);
+            }
+            (Ok(ready), Ok(_)) => {
                 shown.started(&job).await?;
-                return self.ended(step, shown, End::failed(error), Conclusion::Failure).await;
+                run_timed(&job, step, frame, &ready, &shown, globals).await
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                shown.started(&job).await?;
+                Ok((End::failed(error), Conclusion::Failure))
             }
         };
-        let name = step::name(&job, step, &ready.contexts).await;
-        self.names.push((index, name.clone()));
-        let shown = Shown { step: index, id: step.id.clone(), name, phase: Phase::Main };
-        let holds = step::condition(&job, step, &ready, job.status()).await;
-        if matches!(holds, Ok(true)) && is_background(step) {
-            let work = Work { job, step: step.clone(), frame, ready, shown };
-            background.start(work, globals.fork());
-            return Ok(());
-        }
-        // What is skipped does not begin: its end alone is told.
-        if !matches!(holds, Ok(false)) {
-            shown.started(&job).await?;
-        }
-        let (end, conclusion) = match holds {
-            Ok(true) => run_timed(&job, step, frame, &ready, &shown, globals).await?,
-            Ok(false) => (End::new(Conclusion::Skipped), Conclusion::Skipped),
-            Err(error) => (End::failed(error), Conclusion::Failure),
+        self.conclude_main(step, shown, result, boundary).await
+    }
+
+    /// Takes in how the main part of a step ended, reports it, and says whether it is tried again.
+    async fn conclude_main(
+        &mut self,
+        step: &Step,
+        shown: Shown,
+        result: Result<(End, Conclusion), Fatal>,
+        boundary: Option<Boundary>,
+    ) -> Result<Next, Fatal> {
+        let retry = |boundary: &Boundary| Next::RollBack(Boundary {
+            attempt: boundary.attempt + 1,
+            ..boundary.clone()
+        });
+        let (end, conclusion) = match (result, &boundary) {
+            (Ok(ended), _) => ended,
+            // That the step failed is said already.
+            (Err(Fatal::Machine(_)), Some(boundary)) if self.may_retry(boundary) => return Ok(retry(boundary)),
+            (Err(fatal), _) => return Err(fatal),
         };
-        self.ended(step, shown, end, conclusion).await
+        let outcome = end.outcome;
+        self.ended(step, shown, end, conclusion).await?;
+        let Some(boundary) = boundary else { return Ok(Next::GoOn) };
+        if conclusion == Conclusion::Failure && self.may_retry(&boundary) {
+            return Ok(retry(&boundary));
+        }
+        self.settle(boundary, outcome).await?;
+        Ok(Next::GoOn)
     }
 
     /// Takes in how the main part of a step ended, and reports it.

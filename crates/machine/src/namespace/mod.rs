@@ -243,6 +243,10 @@ impl Booted for NamespaceMachine {
         self.group.iter().flat_map(Group::leftovers).collect()
     }
 
+    fn host_folders(&self) -> Vec<(&'static str, PathBuf)> {
+        ["home", "tmp"].map(|name| (name, self.started.scratch().join(name))).to_vec()
+    }
+
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
         let Self { started, template, repository, group } = *self;
         Box::pin(started.stop(ending, move |scratch, by_itself| {

@@ -157,6 +157,7 @@ impl Decision<'_> {
                 strategy: context("strategy"),
                 needs: context("needs"),
             },
+            resume: self.state.resume().filter(|resume| resume.covers(id)).cloned(),
         };
         Ok(EventKind::JobQueued { spec: Box::new(spec) })
     }

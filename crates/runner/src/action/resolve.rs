@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use machine::Place;
+use serde::{Deserialize, Serialize};
 use workflow::expr::{Contexts, Value};
 use workflow::model::Action;
 use workflow::read::{ReadOptions, Strictness, parse_action};
@@ -103,6 +104,38 @@ pub(crate) struct Repository {
     /// The files of it that count; all without a list.
     entries: Option<Arc<Vec<PathBuf>>>,
     destination: String,
+}
+
+/// An action as it is kept: its files are in the machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeptAction {
+    action: Action,
+    folder: String,
+    /// Name, version and folder in the machine.
+    repository: Option<(String, String, String)>,
+}
+
+impl Loaded {
+    pub(crate) fn keep(&self) -> KeptAction {
+        let repository = self.repository.as_ref().map(|repository| {
+            (repository.name.clone(), repository.version.clone(), repository.destination.clone())
+        });
+        KeptAction { action: self.action.clone(), folder: self.folder.clone(), repository }
+    }
+}
+
+impl KeptAction {
+    /// The action again. Nothing is installed of it: it was in the machine when it was kept.
+    pub(crate) fn loaded(self) -> Loaded {
+        let repository = self.repository.map(|(name, version, destination)| Repository {
+            name,
+            version,
+            source: PathBuf::new(),
+            entries: Some(Arc::default()),
+            destination,
+        });
+        Loaded { action: self.action, folder: self.folder, repository }
+    }
 }
 
 /// Why an action cannot be used.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::{Captures, Regex, RegexBuilder};
 use run::event::{Annotation, AnnotationLevel};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The most matchers of a job.
 const MAX_MATCHERS: usize = 256;
@@ -26,13 +26,13 @@ pub(crate) enum Removal {
     File(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct MatcherFile {
     #[serde(default, rename = "problemMatcher")]
     matchers: Vec<MatcherText>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct MatcherText {
     #[serde(default)]
     owner: String,
@@ -44,7 +44,7 @@ struct MatcherText {
     patterns: Vec<PatternText>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct PatternText {
     #[serde(default)]
     regexp: String,
@@ -63,6 +63,8 @@ struct PatternText {
 /// One matcher, checked.
 #[derive(Debug)]
 pub(crate) struct Matcher {
+    /// What it was made of.
+    text: MatcherText,
     owner: String,
     severity: Option<String>,
     from_path: Option<String>,
@@ -116,6 +118,7 @@ pub(crate) fn read_owners(text: &str) -> Result<Vec<String>, String> {
 
 impl Matcher {
     fn new(text: MatcherText) -> Result<Self, String> {
+        let source = text.clone();
         let owner = text.owner;
         if owner.is_empty() {
             return Err("Owner must not be empty".to_owned());
@@ -137,7 +140,8 @@ impl Matcher {
         if !set[MESSAGE] {
             return Err("At least one pattern must set 'message'".to_owned());
         }
-        Ok(Self { owner, severity, from_path: text.from_path.filter(|path| !path.is_empty()), patterns })
+        let from_path = text.from_path.filter(|path| !path.is_empty());
+        Ok(Self { text: source, owner, severity, from_path, patterns })
     }
 }
 
@@ -267,6 +271,22 @@ impl Matchers {
         }
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// A file with all of them, which [`read`] reads.
+    pub(crate) fn to_text(&self) -> String {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = MatcherFile { matchers: all.iter().map(|matcher| matcher.text.clone()).collect() };
+        serde_json::to_string(&file).expect("what was read as JSON can be written as such")
+    }
+
+    /// As many matchers as in a file that [`Self::to_text`] made, asked in the same order.
+    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
+        let mut all = read(text)?;
+        all.reverse();
+        let matchers = Self::default();
+        matchers.add(all)?;
+        Ok(matchers)
     }
 
     /// Removes the matchers of an owner.

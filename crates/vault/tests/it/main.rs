@@ -1,0 +1,4 @@
+//! The vault on real folders.
+
+mod folders;
+mod limits;

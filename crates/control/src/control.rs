@@ -172,7 +172,7 @@ impl Control {
     /// # Errors
     /// When too many runs have not ended, after [`Control::drain`], and when the run cannot be kept.
     pub async fn submit(&self, submission: Submission) -> Result<RunId, SubmitError> {
-        let Submission { plan, root, secrets } = submission;
+        let Submission { plan, root, secrets, taken_over } = submission;
         let shared = self.shared();
         let run = RunId(uuid::Uuid::now_v7().to_string());
         let row = submit::row(&plan, &root, shared.settings.clock.now()).map_err(SubmitError::Encode)?;
@@ -191,7 +191,7 @@ impl Control {
         }
         let (submitted, answer) = oneshot::channel();
         let task = RunTask::new(shared.clone(), run.clone(), plan, secrets, concluded);
-        tokio::spawn(task.serve(row, submitted, waiting));
+        tokio::spawn(task.serve(row, taken_over, submitted, waiting));
         answer.await.unwrap_or(Err(SubmitError::Draining))?;
         Ok(run)
     }

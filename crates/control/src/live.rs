@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use run::decide::{advance, leads_on};
-use run::event::{Event, EventKind, Reported, Timestamp};
+use run::event::{Event, EventKind, JobEvent, Reported, Timestamp};
 use run::id::{JobId, LeaseId, RunId, RunnerId};
 use run::job::JobSpec;
 use run::lease::{Cancel, Lease};
 use run::secrets::secrets_of;
 use run::state::{JobPhase, RunState};
 use run::status::Conclusion;
-use store::{Change, HeldLease};
+use store::{Change, CheckpointRow, HeldLease};
 use workflow::plan::{EvaluationError, Plan};
 
 use crate::error::ReportError;
@@ -106,9 +106,10 @@ impl LiveRun {
         })
     }
 
-    /// The run begins.
-    pub(crate) fn begin(&mut self, turn: &mut Turn, now: Timestamp) {
+    /// The run begins, with what it takes over from another one.
+    pub(crate) fn begin(&mut self, turn: &mut Turn, now: Timestamp, taken_over: Vec<EventKind>) {
         self.record(turn, now, submit::first_event(&self.plan));
+        taken_over.into_iter().for_each(|kind| self.record(turn, now, kind));
         self.settle(turn, now);
     }
 
@@ -260,6 +261,7 @@ impl LiveRun {
 
     /// What an event that was applied means for the queue, the leases and the run's row.
     fn note(&mut self, event: &Event, turn: &mut Turn) {
+        let at = event.at;
         match &event.kind {
             EventKind::JobQueued { spec } => {
                 let (job, labels) = (spec.job.clone(), spec.labels.clone());
@@ -269,7 +271,7 @@ impl LiveRun {
                     labels: labels.clone(),
                 }));
                 self.waiting.insert(job.clone(), spec.clone());
-                turn.changes.push(Change::Enqueue { job, labels, at: event.at });
+                turn.changes.push(Change::Enqueue { job, labels, at });
             }
             EventKind::JobLeased { job, lease, .. } => {
                 self.started = true;
@@ -289,12 +291,15 @@ impl LiveRun {
                 }
             }
             EventKind::RunFinished { conclusion, reason } => turn.changes.push(Change::Finish {
-                at: event.at,
+                at,
                 conclusion: *conclusion,
                 reason: reason.clone(),
             }),
-            EventKind::Reported { .. }
-            | EventKind::RunQueued { .. }
+            EventKind::Reported { job, event, .. } => {
+                turn.changes.extend(checkpoint_change(&self.run, job, event, at));
+            }
+            EventKind::RunQueued { .. }
+            | EventKind::RunResumed { .. }
             | EventKind::JobExpanded { .. }
             | EventKind::JobPending { .. }
             | EventKind::CallOpened { .. }
@@ -308,6 +313,25 @@ impl LiveRun {
             turn.ended.push(lease.clone());
             self.ended.insert(lease, taken);
         }
+    }
+}
+
+/// What a runner's words mean for the checkpoints that there are.
+fn checkpoint_change(run: &RunId, job: &JobId, event: &JobEvent, at: Timestamp) -> Option<Change> {
+    match event {
+        JobEvent::CheckpointKept { step, checkpoint, kind, bytes } => Some(Change::Keep(CheckpointRow {
+            id: checkpoint.clone(),
+            run: run.clone(),
+            job: job.clone(),
+            step: *step,
+            kind: *kind,
+            bytes: *bytes,
+            kept: at,
+        })),
+        JobEvent::CheckpointDropped { checkpoint, .. } => {
+            Some(Change::Drop { checkpoint: checkpoint.clone() })
+        }
+        _ => None,
     }
 }
 

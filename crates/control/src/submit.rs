@@ -14,6 +14,8 @@ pub struct Submission {
     pub root: String,
     /// The `secrets` of the run. They stay in memory.
     pub secrets: Vec<(String, String)>,
+    /// What the run takes over from another one, as [`run::resume`] says.
+    pub taken_over: Vec<EventKind>,
 }
 
 impl fmt::Debug for Submission {

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use run::event::{Event, Reported};
+use run::event::{Event, EventKind, Reported};
 use run::id::{JobId, LeaseId, RunId, RunnerId};
 use run::lease::{Cancel, Lease};
 use run::status::Conclusion;
@@ -140,10 +140,11 @@ impl RunTask {
     pub(crate) async fn serve(
         mut self,
         row: NewRun,
+        taken_over: Vec<EventKind>,
         submitted: oneshot::Sender<Result<(), SubmitError>>,
         mut requests: mpsc::Receiver<Request>,
     ) {
-        self.create(row, submitted).await;
+        self.create(row, taken_over, submitted).await;
         while !self.ended {
             let request = tokio::select! {
                 biased;
@@ -159,12 +160,17 @@ impl RunTask {
         self.shared.forget(&self.run);
     }
 
-    async fn create(&mut self, row: NewRun, submitted: oneshot::Sender<Result<(), SubmitError>>) {
+    async fn create(
+        &mut self,
+        row: NewRun,
+        taken_over: Vec<EventKind>,
+        submitted: oneshot::Sender<Result<(), SubmitError>>,
+    ) {
         let now = self.shared.settings.clock.now();
         let live = self.live.as_mut().expect("a new run has its state");
         let mut turn = live.turn();
         turn.changes.push(Change::Create(row));
-        live.begin(&mut turn, now);
+        live.begin(&mut turn, now, taken_over);
         let pending = Pending { answers: vec![Answer::Submitted(submitted)], room: Vec::new() };
         self.keep(turn, pending).await;
         // A run that could not be made has no events to read it from.

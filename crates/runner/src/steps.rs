@@ -1,5 +1,6 @@
 //! The steps of a job in their order: pre, main, post.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use indexmap::IndexMap;
@@ -205,7 +206,10 @@ impl Progress {
         if !step.generated_id {
             self.steps.set(&step.id, &end.outputs, end.outcome, conclusion);
         }
-        if conclusion == Conclusion::Failure {
+        if self.is_single {
+            // A job of which only one step runs ends as that step does, whatever came before it.
+            self.job.failed.store(conclusion == Conclusion::Failure, Ordering::Relaxed);
+        } else if conclusion == Conclusion::Failure {
             self.job.fail();
         }
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use run::event::{Event, Timestamp};
-use run::id::{JobId, LeaseId, RunId, RunnerId};
+use run::id::{CheckpointId, JobId, LeaseId, RunId, RunnerId};
 use run::status::Conclusion;
 use sqlx::{Connection, SqliteConnection};
 
+use crate::checkpoints::CheckpointRow;
 use crate::connection::{Done, Store};
 use crate::error::StoreError;
 use crate::runs::NewRun;
-use crate::{events, queue, runs};
+use crate::{checkpoints, events, queue, runs};
 
 /// What is written to one run at a time.
 #[derive(Clone, Debug)]
@@ -84,6 +85,13 @@ pub enum Change {
     Release {
         /// The lease.
         lease: LeaseId,
+    },
+    /// What is there before a step was kept.
+    Keep(CheckpointRow),
+    /// A checkpoint is gone.
+    Drop {
+        /// Which.
+        checkpoint: CheckpointId,
     },
 }
 
@@ -185,6 +193,13 @@ impl Store {
             ),
             Change::Release { lease } => {
                 ("end the lease", lease.as_str(), queue::release(connection, run, lease).await)
+            }
+            Change::Keep(row) => {
+                ("keep the checkpoint", row.id.as_str(), checkpoints::insert(connection, run, row).await)
+            }
+            Change::Drop { checkpoint } => {
+                let dropped = checkpoints::delete(connection, checkpoint).await;
+                ("drop the checkpoint", checkpoint.as_str(), dropped.map(|()| true))
             }
         };
         match found {

@@ -14,6 +14,7 @@
 //!
 //! The SQL keeps to integers, text and bytes and to `$1` placeholders, so that it means the same to PostgreSQL.
 
+mod checkpoints;
 mod commit;
 mod connection;
 mod error;
@@ -25,6 +26,7 @@ mod prune;
 mod queue;
 mod runs;
 
+pub use checkpoints::CheckpointRow;
 pub use commit::{Change, Outcome, RunWrite};
 pub use connection::Store;
 pub use error::StoreError;

@@ -3,8 +3,11 @@
 use sqlx::{Connection, SqliteConnection};
 
 /// What brings a database from version `index` to `index + 1`.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_runs.sql"), include_str!("../migrations/0002_machines.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_runs.sql"),
+    include_str!("../migrations/0002_machines.sql"),
+    include_str!("../migrations/0003_checkpoints.sql"),
+];
 
 /// The newest version that this program knows.
 pub(crate) const NEWEST: i64 = MIGRATIONS.len() as i64;

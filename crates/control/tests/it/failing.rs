@@ -75,7 +75,7 @@ async fn a_run_that_cannot_be_kept_is_not_made() {
     let world = World::new().await;
     set_broken(&world, true).await;
     let plan = crate::world::plan_of(&job("a", &[]));
-    let submission = control::Submission { plan, root: "/".into(), secrets: vec![] };
+    let submission = control::Submission { plan, root: "/".into(), secrets: vec![], taken_over: vec![] };
     let error = world.control.submit(submission).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot start the run");
     assert_eq!(world.store.unfinished().await.unwrap(), []);

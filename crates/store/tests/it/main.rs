@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure is to be seen at once")]
 
+mod checkpoints;
 mod child;
 mod crash;
 mod events;

@@ -40,6 +40,18 @@ async fn finds_what_an_earlier_one_kept() {
 }
 
 #[tokio::test]
+async fn brings_an_older_database_to_the_present_version() {
+    let place = Place::new();
+    drop(place.open().await);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&place.path);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let older = "DROP TABLE checkpoints; UPDATE schema_version SET version = 2";
+    sqlx::raw_sql(older).execute(&mut connection).await.unwrap();
+    let store = place.open().await;
+    assert!(store.checkpoints(&create(&store, "r").await).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn refuses_a_folder() {
     let place = Place::new();
     std::fs::create_dir_all(&place.path).unwrap();
@@ -75,8 +87,8 @@ async fn refuses_a_newer_database_and_names_both_versions() {
     let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
     sqlx::query("UPDATE schema_version SET version = 99").execute(&mut connection).await.unwrap();
     let error = refused(&place.path).await;
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
-    assert!(error.to_string().contains("version 99") && error.to_string().contains("up to 2"), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error:?}");
+    assert!(error.to_string().contains("version 99") && error.to_string().contains("up to 3"), "{error}");
 }
 
 /// What writing a run says after the tables were changed by somebody else.

@@ -68,6 +68,8 @@ pub(crate) enum Verb {
     Show(verb::show::ShowArgs),
     /// Print what the steps of a run printed
     Logs(verb::logs::LogsArgs),
+    /// Show a run's steps with the snapshots that were kept before them
+    Timeline(verb::timeline::TimelineArgs),
     /// Tell what this host can do and what to install for more
     Doctor(verb::doctor::DoctorArgs),
     /// Print a workflow or an action as it is understood

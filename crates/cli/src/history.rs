@@ -4,7 +4,8 @@ use std::future::Future;
 
 use run::event::Timestamp;
 use run::id::RunId;
-use store::{RunQuery, RunRow, RunStatus, Store};
+use store::{CheckpointRow, RunQuery, RunRow, RunStatus, Store};
+use vault::Vault;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -22,7 +23,7 @@ const PAGE: u32 = 1000;
 #[derive(Debug)]
 pub(crate) struct History {
     store: Store,
-    _state: StateFolder,
+    state: StateFolder,
 }
 
 impl History {
@@ -31,7 +32,7 @@ impl History {
         let state = StateFolder::open(&config.state)?;
         let store = open_store(&state).await?;
         sweep::sweep(&store, &state).await?;
-        Ok(Self { store, _state: state })
+        Ok(Self { store, state })
     }
 
     /// The database.
@@ -57,6 +58,18 @@ impl History {
             _ => Err(Failure::usage(format!("more than one run begins with `{selector}`"))
                 .with_help("give more of the id; `firedog runs` lists the runs")),
         }
+    }
+
+    /// The checkpoints of a run that are there.
+    pub(crate) async fn checkpoints(&self, run: &RunId) -> Result<Vec<CheckpointRow>, Failure> {
+        let rows = self.store.checkpoints(run).await.map_err(unreadable)?;
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        let opened = Vault::open_existing(&self.state.checkpoints(), u64::MAX);
+        let vault = opened.map_err(|error| Failure::new(Exit::Usage, error))?;
+        let is_there = |row: &CheckpointRow| vault.as_ref().is_some_and(|vault| vault.get(&row.id.0).is_ok());
+        Ok(rows.into_iter().filter(is_there).collect())
     }
 
     /// What is known of a run.

@@ -40,6 +40,11 @@ impl StateFolder {
         self.path.join("machines")
     }
 
+    /// Where checkpoints of jobs are kept.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
     /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path

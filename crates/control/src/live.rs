@@ -290,11 +290,9 @@ impl LiveRun {
                     self.release(lease, turn);
                 }
             }
-            EventKind::RunFinished { conclusion, reason } => turn.changes.push(Change::Finish {
-                at,
-                conclusion: *conclusion,
-                reason: reason.clone(),
-            }),
+            EventKind::RunFinished { conclusion, reason } => {
+                turn.changes.push(Change::Finish { at, conclusion: *conclusion, reason: reason.clone() })
+            }
             EventKind::Reported { job, event, .. } => {
                 turn.changes.extend(checkpoint_change(&self.run, job, event, at));
             }

@@ -20,7 +20,13 @@ pub const MAX_ATTEMPTS: u32 = 10_000;
 /// The events that follow the first one of a run which goes on from a step of the run `from`, whose events these are. `plan` is
 /// the new run's; where only the step runs, it runs so many times.
 #[must_use]
-pub fn take_over(plan: &Plan, from: &RunId, events: &[Event], resume: &Resume, attempts: u32) -> Vec<EventKind> {
+pub fn take_over(
+    plan: &Plan,
+    from: &RunId,
+    events: &[Event],
+    resume: &Resume,
+    attempts: u32,
+) -> Vec<EventKind> {
     let state = RunState::from_events(events);
     let path = Path::new(plan, &state, &resume.job);
     let mut kinds = vec![EventKind::RunResumed { resume: resume.clone(), from: from.clone() }];

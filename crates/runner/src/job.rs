@@ -34,8 +34,8 @@ use crate::output::mask::Masker;
 use crate::output::matcher::Matchers;
 use crate::sink::{Sink, SinkFailed};
 use crate::step::Frame;
-use crate::workspace::Tree;
 use crate::steps::Ending;
+use crate::workspace::Tree;
 use crate::{setup, steps, watch as watching};
 
 /// What is said of a job that met a mistake in the runner.

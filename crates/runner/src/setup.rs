@@ -138,11 +138,14 @@ impl Setup {
     async fn make(&self, backend: &dyn Backend, begin: &Begin) -> Result<Machine, Refused> {
         let failed = |error: BootError| Refused::error(with_sources(&error));
         let Some((boundary, checkpoints)) = begin.boundary().zip(self.options.checkpoints.as_ref()) else {
-            return Machine::start(backend, &self.machine_spec(Arc::clone(&self.tree.entries))).await.map_err(failed);
+            return Machine::start(backend, &self.machine_spec(Arc::clone(&self.tree.entries)))
+                .await
+                .map_err(failed);
         };
         let (made, asked) = (&boundary.about.machine, backend.name().to_string());
         if *made != asked {
-            let error = format!("the checkpoint is one of a `{made}` machine, and this runner makes `{asked}` ones");
+            let error =
+                format!("the checkpoint is one of a `{made}` machine, and this runner makes `{asked}` ones");
             return Err(Refused::error(error));
         }
         // What the folders hold comes from the checkpoint.

@@ -169,14 +169,15 @@ impl Progress {
         result: Result<(End, Conclusion), Fatal>,
         boundary: Option<Boundary>,
     ) -> Result<Next, Fatal> {
-        let retry = |boundary: &Boundary| Next::RollBack(Boundary {
-            attempt: boundary.attempt + 1,
-            ..boundary.clone()
-        });
+        let retry = |boundary: &Boundary| {
+            Next::RollBack(Boundary { attempt: boundary.attempt + 1, ..boundary.clone() })
+        };
         let (end, conclusion) = match (result, &boundary) {
             (Ok(ended), _) => ended,
             // That the step failed is said already.
-            (Err(Fatal::Machine(_)), Some(boundary)) if self.may_retry(boundary) => return Ok(retry(boundary)),
+            (Err(Fatal::Machine(_)), Some(boundary)) if self.may_retry(boundary) => {
+                return Ok(retry(boundary));
+            }
             (Err(fatal), _) => return Err(fatal),
         };
         let outcome = end.outcome;

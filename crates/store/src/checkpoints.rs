@@ -36,7 +36,8 @@ impl Store {
                      ORDER BY job, step, kept_at, id";
         self.read("list checkpoints", |mut connection| async move {
             let failed = |source| self.failed("list checkpoints", source);
-            let rows = sqlx::query(query).bind(run.as_str()).fetch_all(&mut connection).await.map_err(failed)?;
+            let rows =
+                sqlx::query(query).bind(run.as_str()).fetch_all(&mut connection).await.map_err(failed)?;
             let checkpoints: Result<_, _> = rows.iter().map(checkpoint_row).collect();
             Ok((connection, checkpoints.map_err(failed)?))
         })

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
@@ -43,6 +43,8 @@ pub struct Vault {
     pub(crate) chunks: Chunks,
     pub(crate) room: Room,
     pub(crate) lock: File,
+    /// Whether something was removed, so that there may be chunks that nothing refers to.
+    removed: AtomicBool,
 }
 
 /// How much may still be written.
@@ -113,15 +115,11 @@ impl Vault {
         }
         flock(&lock, FlockOperation::LockShared).map_err(|error| VaultError::read(&path)(error.into()))?;
         let used = fs::read_to_string(folder.join("used")).ok().and_then(|text| text.trim().parse().ok());
-        let room = Room {
-            folder: folder.to_owned(),
-            budget,
-            used: AtomicU64::new(0),
-            looked: AtomicU64::new(0),
-        };
+        let room =
+            Room { folder: folder.to_owned(), budget, used: AtomicU64::new(0), looked: AtomicU64::new(0) };
         room.set_used(used.unwrap_or_default());
         let chunks = Chunks::new(folder.join("chunks"), folder.join("new"));
-        Ok(Self { folder: folder.to_owned(), chunks, room, lock })
+        Ok(Self { folder: folder.to_owned(), chunks, room, lock, removed: AtomicBool::new(false) })
     }
 
     /// Opens the folder where there is one.
@@ -203,7 +201,10 @@ impl Vault {
         match fs::rename(&kept, &gone) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(VaultError::Write { path: kept, source: error }),
-            Ok(()) => remove(&gone),
+            Ok(()) => {
+                self.removed.store(true, Ordering::Relaxed);
+                remove(&gone)
+            }
         }
     }
 
@@ -214,6 +215,19 @@ impl Vault {
     /// When the folder cannot be read or written; the next time goes on.
     pub fn prune(&self, limits: Limits) -> Result<prune::Pruned, VaultError> {
         prune::prune(self, limits)
+    }
+
+    /// Like [`Vault::prune`], but counts only where something was removed, or there is too much.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn settle(&self, limits: Limits) -> Result<prune::Pruned, VaultError> {
+        let runs = prune::runs_of(&self.ids()?).len();
+        if runs > limits.runs || self.used() > limits.bytes || self.removed.load(Ordering::Relaxed) {
+            return self.prune(limits);
+        }
+        self.note_used()?;
+        Ok(prune::Pruned::default())
     }
 
     /// Writes down how many bytes are used, for whoever opens the folder next.

@@ -46,11 +46,7 @@ pub(crate) fn prune(vault: &Vault, limits: Limits) -> Result<Pruned, VaultError>
 fn prune_locked(vault: &Vault, limits: Limits) -> Result<Pruned, VaultError> {
     let mut pruned = Pruned::default();
     let mut ids = vault.ids()?;
-    let runs: Vec<String> = {
-        let mut runs: Vec<String> = ids.iter().map(|id| run_of(id).to_owned()).collect();
-        runs.dedup();
-        runs
-    };
+    let runs: Vec<String> = runs_of(&ids).into_iter().map(str::to_owned).collect();
     let old: HashSet<&str> =
         runs[..runs.len().saturating_sub(limits.runs)].iter().map(String::as_str).collect();
     let (gone, kept): (Vec<String>, Vec<String>) = ids.drain(..).partition(|id| old.contains(run_of(id)));
@@ -86,6 +82,13 @@ fn prune_locked(vault: &Vault, limits: Limits) -> Result<Pruned, VaultError> {
     vault.room.set_used(references.live + own.values().sum::<u64>());
     vault.note_used()?;
     Ok(pruned)
+}
+
+/// The runs that ids of checkpoints name, the oldest first.
+pub(crate) fn runs_of(ids: &[String]) -> Vec<&str> {
+    let mut runs: Vec<&str> = ids.iter().map(|id| run_of(id)).collect();
+    runs.dedup();
+    runs
 }
 
 /// The run that a checkpoint's id names.

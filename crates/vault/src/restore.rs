@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, UTIME_OMIT, chownat, fchmod, fchown, futimens, mkdirat,
-    openat, symlinkat, unlinkat, utimensat,
+    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chownat, fchmod, fchown, futimens,
+    mkdirat, openat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -130,11 +130,7 @@ impl Restore<'_> {
 }
 
 /// Makes something, in place of what has its name.
-fn replace<T>(
-    folder: BorrowedFd<'_>,
-    name: &OsStr,
-    make: impl Fn() -> Result<T, Errno>,
-) -> Result<T, Errno> {
+fn replace<T>(folder: BorrowedFd<'_>, name: &OsStr, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
     match make() {
         Err(Errno::EXIST) => {
             unlinkat(folder, name, AtFlags::empty())?;

@@ -24,6 +24,7 @@ pub(crate) enum Detail {
 pub(crate) fn ending(view: &RunView, style: Style, detail: Detail) -> Vec<String> {
     let mut lines = Vec::new();
     failures(view, style, &mut lines);
+    retries(view, style, &mut lines);
     if detail == Detail::Full {
         annotations(view, style, &mut lines);
         jobs(view, style, &mut lines);
@@ -64,9 +65,31 @@ fn failures(view: &RunView, style: Style, lines: &mut Vec<String>) {
     }
 }
 
+/// Steps that failed and were tried again: whatever came of it, that they failed at first is said.
+fn retries(view: &RunView, style: Style, lines: &mut Vec<String>) {
+    for job in view.jobs.values() {
+        let retried: Vec<&StepView> =
+            job.steps.iter().filter(|step| step.attempt > 1 && !step.rolled_back).collect();
+        if !retried.is_empty() {
+            separate(lines);
+        }
+        for step in retried {
+            let place = format!("{} › {}", shown(&job.name, false), shown(&step.name, false));
+            let (failed, end) = match (step.attempt - 1, has_failed(step)) {
+                (failed, true) => (failed + 1, "and was not saved by a rollback"),
+                (failed, false) => {
+                    (failed, "and passed after a rollback to where it began: it is not reliable")
+                }
+            };
+            let times = if failed == 1 { "once".to_owned() } else { format!("{failed} times") };
+            lines.push(format!("{} {} failed {times}, {end}", style.yellow("↻"), style.bold(&place)));
+        }
+    }
+}
+
 /// Whether a step ended badly and that counted.
 fn has_failed(step: &StepView) -> bool {
-    matches!(step.state, StepState::Finished { conclusion: Conclusion::Failure, .. })
+    !step.rolled_back && matches!(step.state, StepState::Finished { conclusion: Conclusion::Failure, .. })
 }
 
 fn failed_step(job: &JobView, step: &StepView, style: Style, lines: &mut Vec<String>) {

@@ -6,6 +6,7 @@ pub(crate) mod markdown;
 pub(crate) mod model;
 pub(crate) mod ndjson;
 pub(crate) mod plain;
+pub(crate) mod resumed;
 pub(crate) mod style;
 pub(crate) mod terminal;
 pub(crate) mod text;
@@ -81,6 +82,7 @@ pub(crate) mod tests {
                 workflow_defaults: None,
                 continue_on_error: false,
                 contexts: JobContexts::default(),
+                resume: None,
             };
             self.kinds.push(EventKind::JobQueued { spec: Box::new(spec) });
             self
@@ -127,6 +129,12 @@ pub(crate) mod tests {
                 exit_code: None,
                 error,
             })
+        }
+
+        /// A failed step is undone; the attempt of that number follows.
+        pub(crate) fn rolled_back(self, step: u32, attempt: u32) -> Self {
+            let kind = run::event::CheckpointKind::Files;
+            self.reported(JobEvent::RolledBack { step, attempt, attempts: attempt, kind })
         }
 
         pub(crate) fn job_ends(mut self, id: &str, conclusion: Conclusion) -> Self {

@@ -46,6 +46,12 @@ impl<W: Write> Ndjson<W> {
             EventKind::RunQueued { workflow, file, event } => {
                 self.object(&json!({"event": "run_queued", "workflow": workflow, "file": file, "on": event}));
             }
+            EventKind::RunResumed { resume, from } => {
+                self.object(&json!({
+                    "event": "run_resumed", "from": from, "job": resume.job.key(), "job_id": resume.job,
+                    "step": resume.step, "checkpoint": resume.checkpoint, "extent": resume.extent,
+                }));
+            }
             EventKind::JobQueued { spec } => {
                 self.names.insert((run, spec.job.clone()), spec.name.clone());
                 self.object(&json!({"event": "job_queued", "job": spec.job.key(), "name": spec.name}));
@@ -115,6 +121,20 @@ impl<W: Write> Ndjson<W> {
                     "exit_code": exit_code, "error": error,
                 }));
             }
+            JobEvent::Resumed { step, checkpoint, kind } => self.object(
+                &json!({"event": "job_resumed", "job": job, "step": step, "checkpoint": checkpoint, "kind": kind}),
+            ),
+            JobEvent::CheckpointKept { step, checkpoint, kind, bytes } => self.object(&json!({
+                "event": "checkpoint_kept", "job": job, "step": step, "checkpoint": checkpoint, "kind": kind,
+                "bytes": bytes,
+            })),
+            JobEvent::CheckpointDropped { step, checkpoint } => self.object(
+                &json!({"event": "checkpoint_dropped", "job": job, "step": step, "checkpoint": checkpoint}),
+            ),
+            JobEvent::RolledBack { step, attempt, attempts, kind } => self.object(&json!({
+                "event": "step_rolled_back", "job": job, "step": step, "attempt": attempt, "attempts": attempts,
+                "kind": kind,
+            })),
             // The job's end is an event of the run; what the runner alone knows of it is said there.
             JobEvent::Finished { .. } => {}
         }

@@ -8,6 +8,7 @@ use run::status::Conclusion;
 
 use super::Render;
 use super::ending::{Detail, annotation_line, concluded, ending};
+use super::resumed::{restored, resumed, rolled_back};
 use super::style::Style;
 use super::text::{between, duration, shown};
 use super::view::{RunView, StepState};
@@ -76,6 +77,7 @@ impl<W: Write> Plain<W> {
                 let prefix = job.as_ref().map(|job| self.prefix(run, job)).unwrap_or_default();
                 self.line(&prefix, &style.yellow(&format!("cancelling: {}", shown(reason, false))));
             }
+            EventKind::RunResumed { resume, from } => self.line("", &resumed(resume, from, style)),
             EventKind::JobExpanded { group, legs, total, .. } if legs.is_empty() && *total > 0 => {
                 let text =
                     format!("{}: `--matrix` keeps none of its {total} legs", shown(group.as_str(), false));
@@ -130,7 +132,17 @@ impl<W: Write> Plain<W> {
             JobEvent::Finished { error: Some(error), .. } => {
                 self.line(prefix, &style.red(&shown(error, false)));
             }
+            JobEvent::Resumed { step, kind, .. } => {
+                let what = restored(*kind);
+                self.line(prefix, &style.dim(&format!("goes on before step {step}: {what}")));
+            }
+            JobEvent::RolledBack { step, attempt, attempts, .. } => {
+                let text = rolled_back(self.runs[run].step_name(job, *step), *attempt, *attempts);
+                self.line(prefix, &style.yellow(&shown(&text, false)));
+            }
             JobEvent::GroupEnded { .. }
+            | JobEvent::CheckpointKept { .. }
+            | JobEvent::CheckpointDropped { .. }
             | JobEvent::Summary { .. }
             | JobEvent::Finished { error: None, .. } => {}
         }

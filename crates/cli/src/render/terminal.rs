@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use console::{Term, truncate_str};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use run::event::{Event, EventKind, Timestamp};
+use run::event::{Event, EventKind, JobEvent, Timestamp};
 use run::status::Conclusion;
 
 use super::Render;
 use super::ending::{Detail, concluded, ending, job_mark};
+use super::resumed::{resumed, rolled_back};
 use super::style::Style;
 use super::text::{between, duration, shown};
 use super::view::{JobState, JobView, RunView, StepState, StepView};
@@ -89,6 +90,16 @@ impl Render for Terminal {
                         view.jobs.get(job).map(|job| finished_job(job, self.style)).unwrap_or_default(),
                     );
                 }
+                EventKind::RunResumed { resume, from } => over.push(resumed(resume, from, self.style)),
+                EventKind::Reported {
+                    job,
+                    event: JobEvent::RolledBack { step, attempt, attempts, .. },
+                    ..
+                } => {
+                    let name = view.step_name(job, *step);
+                    let text = format!("{}: {}", view.name(job), rolled_back(name, *attempt, *attempts));
+                    over.push(self.style.yellow(&shown(&text, false)));
+                }
                 _ => {}
             }
         }
@@ -155,8 +166,10 @@ fn finished_step(step: &StepView, style: Style) -> String {
         _ => duration(between(*since, *until)),
     };
     let tolerated = if outcome == conclusion { "" } else { " (continues)" };
+    let attempt = if step.attempt > 1 { format!(" (attempt {})", step.attempt) } else { String::new() };
+    let undone = if step.rolled_back { " (rolled back)" } else { "" };
     let title = shown(&step.name, false);
-    format!("{} {title}{tolerated}  {}", style.mark(*outcome), style.dim(&took))
+    format!("{} {title}{attempt}{tolerated}{undone}  {}", style.mark(*outcome), style.dim(&took))
 }
 
 /// What runs now, in at most `space` lines.

@@ -81,6 +81,22 @@ fn is_colour(sequence: &str) -> bool {
     })
 }
 
+/// A size as people read it: `17 B`, `3.2 MiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut size = count as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 999.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
 /// A duration as people read it: `0.4s`, `12s`, `3m 07s`, `1h 02m`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

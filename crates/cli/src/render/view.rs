@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use indexmap::IndexMap;
 use run::event::{Annotation, Event, EventKind, JobEvent, Phase, Timestamp};
-use run::id::JobId;
+use run::id::{JobId, RunId};
+use run::job::Resume;
 use run::status::Conclusion;
 
 use super::text::MAX_SHOWN_LINE;
@@ -39,6 +40,8 @@ pub(crate) struct RunView {
     pub(crate) annotations_left_out: usize,
     /// Markdown of the summary with its job.
     pub(crate) summaries: Vec<(JobId, String)>,
+    /// Where it goes on from, and of which run.
+    pub(crate) resumed: Option<(Resume, RunId)>,
     /// The end.
     pub(crate) finished: Option<(Conclusion, Option<String>)>,
     /// Whether other runs are shown beside it.
@@ -100,6 +103,10 @@ pub(crate) struct StepView {
     pub(crate) group: Option<String>,
     /// The last lines, as they came.
     pub(crate) tail: VecDeque<String>,
+    /// Which attempt it is, from 1.
+    pub(crate) attempt: u32,
+    /// Whether what it did was undone, to try it again.
+    pub(crate) rolled_back: bool,
 }
 
 /// How far a step is.
@@ -141,6 +148,7 @@ impl RunView {
                 self.file.clone_from(file);
                 self.event.clone_from(event);
             }
+            EventKind::RunResumed { resume, from } => self.resumed = Some((resume.clone(), from.clone())),
             EventKind::JobExpanded { legs, .. } => {
                 for leg in legs {
                     self.rename(&leg.job, &leg.name);
@@ -177,6 +185,12 @@ impl RunView {
     /// The job's name as people see it; its id before the name is known.
     pub(crate) fn name<'a>(&'a self, job: &'a JobId) -> &'a str {
         self.jobs.get(job).map_or(job.as_str(), |job| &job.name)
+    }
+
+    /// The name of a step as people see it.
+    pub(crate) fn step_name(&self, job: &JobId, index: u32) -> &str {
+        let step = self.jobs.get(job).and_then(|job| job.step(index));
+        step.map_or("a step", |step| &step.name)
     }
 
     /// A job of a called workflow has the names of its callers before its own, as GitHub shows it; where several runs
@@ -241,7 +255,14 @@ impl JobView {
                 self.state = JobState::Running { since: at, machine: machine.clone() };
             }
             JobEvent::StepStarted { step, id, name, phase } => {
-                self.steps.push(StepView::new(*step, *phase, id, name, StepState::Running(at)));
+                let undone = self.steps.iter().filter(|view| view.index == *step && view.rolled_back).count();
+                let mut view = StepView::new(*step, *phase, id, name, StepState::Running(at));
+                view.attempt += u32::try_from(undone).unwrap_or(u32::MAX - 1);
+                self.steps.push(view);
+            }
+            JobEvent::RolledBack { step, .. } => {
+                let last = self.steps.iter_mut().rev().find(|view| view.index == *step);
+                last.into_iter().for_each(|view| view.rolled_back = true);
             }
             JobEvent::Log { step: Some(step), text } => {
                 if let Some(step) = self.running(*step) {
@@ -259,7 +280,9 @@ impl JobView {
                 }
             }
             JobEvent::StepFinished { step, id, name, phase, outcome, conclusion, error, .. } => {
-                let found = self.steps.iter().rposition(|view| view.index == *step && view.phase == *phase);
+                let is_it =
+                    |view: &StepView| view.index == *step && view.phase == *phase && !view.rolled_back;
+                let found = self.steps.iter().rposition(is_it);
                 let place = found.unwrap_or_else(|| {
                     self.steps.push(StepView::new(*step, *phase, id, name, StepState::Running(at)));
                     self.steps.len() - 1
@@ -269,6 +292,9 @@ impl JobView {
             JobEvent::Log { step: None, .. }
             | JobEvent::Annotation { .. }
             | JobEvent::Summary { .. }
+            | JobEvent::Resumed { .. }
+            | JobEvent::CheckpointKept { .. }
+            | JobEvent::CheckpointDropped { .. }
             | JobEvent::Finished { .. } => {}
         }
     }
@@ -288,6 +314,8 @@ impl StepView {
             state,
             group: None,
             tail: VecDeque::new(),
+            attempt: 1,
+            rolled_back: false,
         }
     }
 
@@ -364,6 +392,28 @@ mod tests {
         let [mut view, _other] = <[_; 2]>::try_from(RunView::several(2)).expect("there are two");
         Script::new().queued().job("a").events().iter().for_each(|event| view.apply(event));
         assert_eq!(view.name(&"a".into()), "CI / Job a");
+    }
+
+    #[test]
+    fn a_step_that_is_tried_again_is_another_attempt() {
+        let view = folded(
+            Script::new()
+                .job("a")
+                .step(0, "first")
+                .step_ends(0, Conclusion::Failure)
+                .rolled_back(0, 2)
+                .step(0, "first")
+                .step_ends(0, Conclusion::Success),
+        );
+        let attempts: Vec<_> =
+            view.jobs[0].steps.iter().map(|step| (step.attempt, step.rolled_back)).collect();
+        assert_eq!(attempts, [(1, true), (2, false)]);
+        let ends = |step: &super::StepView| match step.state {
+            StepState::Finished { outcome, .. } => outcome,
+            StepState::Running(_) => panic!("the step has ended"),
+        };
+        assert_eq!(ends(&view.jobs[0].steps[0]), Conclusion::Failure);
+        assert_eq!(ends(&view.jobs[0].steps[1]), Conclusion::Success);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod timeline;
 
 use crate::args::Verb;
 use crate::config::Config;
@@ -25,6 +26,7 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Runs(args) => runs::run(&args, config),
         Verb::Show(args) => show::run(&args, config),
         Verb::Logs(args) => logs::run(&args, config),
+        Verb::Timeline(args) => timeline::run(&args, config),
         Verb::Check(args) => check::run(&args, config),
         Verb::Parse(args) => parse::run(&args, config),
         Verb::Plan(args) => plan::run(&args, config),

@@ -101,7 +101,8 @@ async fn a_drained_control_plane_takes_no_run_and_lets_runners_go() {
     let world = World::new().await;
     world.submit(&(job("a", &[]) + &job("b", &["needs: a"]))).await;
     world.control.drain();
-    let submission = Submission { plan: plan_of(&job("a", &[])), root: "/".into(), secrets: vec![], taken_over: vec![] };
+    let submission =
+        Submission { plan: plan_of(&job("a", &[])), root: "/".into(), secrets: vec![], taken_over: vec![] };
     assert!(matches!(world.control.submit(submission).await, Err(SubmitError::Draining)));
     let first = world.lease().await;
     let ask = request(&["linux"]);

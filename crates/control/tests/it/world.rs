@@ -108,7 +108,10 @@ pub(crate) fn job(id: &str, keys: &[&str]) -> String {
 
 pub(crate) async fn submit(control: &Control, jobs: &str) -> RunId {
     let secrets = vec![("TOKEN".to_owned(), "hunter2".to_owned())];
-    control.submit(Submission { plan: plan_of(jobs), root: "/root".into(), secrets, taken_over: Vec::new() }).await.unwrap()
+    control
+        .submit(Submission { plan: plan_of(jobs), root: "/root".into(), secrets, taken_over: Vec::new() })
+        .await
+        .unwrap()
 }
 
 pub(crate) fn request(labels: &[&str]) -> LeaseRequest {

@@ -182,16 +182,12 @@ pub(crate) fn read(bytes: &[u8], secrets: &[(String, String)]) -> Result<State, 
 
 impl State {
     /// The state of a job.
-    pub(crate) async fn of(
-        job: &Job,
-        globals: &Globals,
-        steps: &Value,
-        names: &[(u32, String)],
-    ) -> Self {
+    pub(crate) async fn of(job: &Job, globals: &Globals, steps: &Value, names: &[(u32, String)]) -> Self {
         let installed = job.installed.lock().await.iter().cloned().collect();
         let states = job.states.lock().unwrap_or_else(PoisonError::into_inner);
         let states = states.iter().map(|(path, values)| (path.clone(), values.clone())).collect();
-        let posts = job.posts.lock().unwrap_or_else(PoisonError::into_inner).iter().map(KeptPost::of).collect();
+        let posts =
+            job.posts.lock().unwrap_or_else(PoisonError::into_inner).iter().map(KeptPost::of).collect();
         Self {
             places: places(&job.machine),
             strategy: job.contexts.get("strategy").cloned().unwrap_or_default(),
@@ -226,7 +222,8 @@ impl State {
         moves.sort_by_key(|(old, _)| std::cmp::Reverse(old.len()));
         let mut document = serde_json::to_value(&self).expect("a state can be written as JSON");
         each_text(&mut document, &mut |text| {
-            for (old, new) in moves.iter().filter(|(old, _)| text.contains(old.as_str())).collect::<Vec<_>>() {
+            for (old, new) in moves.iter().filter(|(old, _)| text.contains(old.as_str())).collect::<Vec<_>>()
+            {
                 *text = text.replace(old.as_str(), new);
             }
         });
@@ -241,12 +238,7 @@ impl State {
             let top = path.split('/').next().and_then(|top| top.parse::<u32>().ok());
             top.is_some_and(|top| {
                 top < about.step
-                    || job
-                        .spec
-                        .definition
-                        .steps
-                        .get(top as usize)
-                        .is_some_and(|step| about.has(top, step))
+                    || job.spec.definition.steps.get(top as usize).is_some_and(|step| about.has(top, step))
             })
         };
         let states = self.states.iter().filter(|(path, _)| same(path));
@@ -289,7 +281,11 @@ impl KeptPost {
             path: path.clone(),
             depth: *depth,
             env: env.clone(),
-            inputs: if *depth > 0 { contexts.get("inputs").cloned().unwrap_or_default() } else { Value::Null },
+            inputs: if *depth > 0 {
+                contexts.get("inputs").cloned().unwrap_or_default()
+            } else {
+                Value::Null
+            },
             github: ACTION_PROPERTIES.iter().filter_map(set).collect(),
             steps: post.steps.clone(),
         }
@@ -304,14 +300,19 @@ impl KeptPost {
             contexts.set("github", with_properties(github, set));
         }
         let stop = StepStop { job: job.stop.clone(), own: None, deadline: None };
-        let frame = Frame { step: self.step, path: self.path, contexts, env: self.env, stop, depth: self.depth };
+        let frame =
+            Frame { step: self.step, path: self.path, contexts, env: self.env, stop, depth: self.depth };
         Post { step: self.definition, loaded: Arc::new(self.action.loaded()), frame, steps: self.steps }
     }
 }
 
 /// Whether two jobs are the same up to a step: their first steps, and what they have besides steps.
 #[must_use]
-pub fn same_before(old: &workflow::model::Steps, new: &workflow::model::Steps, step: u32) -> Option<Difference> {
+pub fn same_before(
+    old: &workflow::model::Steps,
+    new: &workflow::model::Steps,
+    step: u32,
+) -> Option<Difference> {
     let frame = |steps: &workflow::model::Steps| {
         let mut steps = steps.clone();
         steps.steps.clear();

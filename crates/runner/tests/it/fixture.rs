@@ -259,6 +259,7 @@ impl Job {
                 program: std::env::current_exe().unwrap(),
                 arguments: vec!["agent".to_owned()],
             },
+            checkpoints: None,
             services: Vec::new(),
         }
     }
@@ -286,6 +287,7 @@ impl Job {
             workflow_defaults: workflow.defaults,
             continue_on_error: false,
             contexts: JobContexts { github, ..JobContexts::default() },
+            resume: None,
         };
         Lease { id: LeaseId::from("lease-1"), spec, secrets: self.secrets.clone() }
     }

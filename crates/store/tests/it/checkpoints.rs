@@ -30,7 +30,8 @@ async fn are_listed_by_step_and_replaced_by_their_id() {
     let kept = [row(&run, 1, 20), row(&run, 0, 10), row(&run, 1, 30)].map(Change::Keep).to_vec();
     keep(&store, write(&run, 0, vec![], kept)).await;
     check(&store, &run, &[row(&run, 0, 10), row(&run, 1, 30)]).await;
-    let drop = vec![Change::Drop { checkpoint: row(&run, 0, 0).id }, Change::Drop { checkpoint: "other".into() }];
+    let drop =
+        vec![Change::Drop { checkpoint: row(&run, 0, 0).id }, Change::Drop { checkpoint: "other".into() }];
     keep(&store, write(&run, 0, vec![], drop)).await;
     check(&store, &run, &[row(&run, 1, 30)]).await;
     check(&store, &create(&store, "other").await, &[]).await;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::snapshots::SnapshotArgs;
+
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
@@ -68,6 +70,9 @@ pub(crate) struct RunArgs {
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     #[arg(help_heading = "Machines")]
     pub(crate) parallel: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) snapshots: SnapshotArgs,
 }
 
 /// How a run is shown.

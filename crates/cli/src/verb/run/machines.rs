@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use machine::probe::{Choice, NoBackend, select};
 use machine::{AgentCommand, Backend, Caller, Network};
 use run::id::RunnerId;
+use runner::checkpoint::Checkpoints;
 use runner::options::{ActionSources, Options, Platform};
 use runner::workspace::WorkingTree;
 
@@ -75,6 +76,7 @@ impl Machines {
         args: &RunArgs,
         tree: WorkingTree,
         state: &StateFolder,
+        checkpoints: Option<Checkpoints>,
     ) -> Result<Options, Failure> {
         let mut labels: Vec<String> = served_labels();
         labels.extend(self.platforms.iter().map(|(label, _)| label.clone()));
@@ -107,6 +109,7 @@ impl Machines {
             },
             scratch: state.scratch(),
             agent: agent()?,
+            checkpoints,
             services: Vec::new(),
         })
     }

@@ -8,6 +8,7 @@ mod dispatch;
 mod machines;
 mod prepare;
 mod signal;
+mod snapshots;
 mod values;
 mod watch;
 
@@ -123,35 +124,61 @@ async fn drive(
     sweep::sweep(&store, &state).await?;
     store.leave_open();
     number(&store, &mut prepared).await?;
-    let options = machines.options(args, prepared.tree.clone(), &state)?;
-    let control = Control::open(store, settings(&state, &options));
-    let runs = submit(&control, prepared).await?;
-    let events = events(&control, &runs).await?;
-    let (dispatch, mut failed) = InProcess::new(control.clone());
-    let mut runner = tokio::spawn(listener::serve(Arc::new(dispatch), Arc::new(options)));
-    let watch =
-        Watch { runs: runs.len(), events, screen, signals: &mut signals, cancel_after: args.cancel_after };
-    let watching = watch::watch(watch, |cancel, reason| cancel_all(&control, &runs, cancel, reason));
-    let ended = tokio::select! {
-        // A failure to keep something also ends the runner, which knows less of it.
-        biased;
-        ended = watching => ended,
-        Some(failure) = failed.recv() => return Err(failure),
-        // It has no reason to end before the runs do, but that it cannot go on.
-        stopped = &mut runner => {
-            stopped_runner(stopped)?;
-            return Err(Failure::usage("the runner ended before the run did"));
-        }
-    };
-    control.drain();
-    if ended != Ended::Left {
-        // The machines of the last jobs are still being put away. Who does not want to wait need not.
-        tokio::select! {
-            stopped = runner => stopped_runner(stopped)?,
-            _ = signals.next() => {}
-        }
+    let checkpoints = args.snapshots.open(&state, &store).await?;
+    let vault = checkpoints.as_ref().map(|checkpoints| Arc::clone(&checkpoints.vault));
+    let options = machines.options(args, prepared.tree.clone(), &state, checkpoints)?;
+    let control = Control::open(store.clone(), settings(&state, &options));
+    let runs = submit(&control, prepared.submissions()).await?;
+    let cancel_after = args.cancel_after;
+    let launch =
+        Launch { control: &control, runs: &runs, options, screen, signals: &mut signals, cancel_after };
+    let ended = launch.run().await?;
+    if let Some(vault) = vault {
+        args.snapshots.tidy(vault, &store).await?;
     }
     exit(ended, &control, &runs)
+}
+
+/// Runs that have been submitted, with the runner that runs their jobs.
+struct Launch<'a> {
+    control: &'a Control,
+    runs: &'a [RunId],
+    options: Options,
+    screen: &'a mut dyn Render,
+    signals: &'a mut Signals,
+    cancel_after: Option<Duration>,
+}
+
+impl Launch<'_> {
+    /// Runs the jobs and shows what happens, until all runs have ended.
+    async fn run(self) -> Result<Ended, Failure> {
+        let Self { control, runs, options, screen, signals, cancel_after } = self;
+        let events = events(control, runs).await?;
+        let (dispatch, mut failed) = InProcess::new(control.clone());
+        let mut runner = tokio::spawn(listener::serve(Arc::new(dispatch), Arc::new(options)));
+        let watch = Watch { runs: runs.len(), events, screen, signals: &mut *signals, cancel_after };
+        let watching = watch::watch(watch, |cancel, reason| cancel_all(control, runs, cancel, reason));
+        let ended = tokio::select! {
+            // A failure to keep something also ends the runner, which knows less of it.
+            biased;
+            ended = watching => ended,
+            Some(failure) = failed.recv() => return Err(failure),
+            // It has no reason to end before the runs do, but that it cannot go on.
+            stopped = &mut runner => {
+                stopped_runner(stopped)?;
+                return Err(Failure::usage("the runner ended before the run did"));
+            }
+        };
+        control.drain();
+        if ended != Ended::Left {
+            // The machines of the last jobs are still being put away. Who does not want to wait need not.
+            tokio::select! {
+                stopped = runner => stopped_runner(stopped)?,
+                _ = signals.next() => {}
+            }
+        }
+        Ok(ended)
+    }
 }
 
 /// What a runner that has stopped says.
@@ -182,11 +209,9 @@ async fn number(store: &Store, prepared: &mut Prepared) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn submit(control: &Control, prepared: Prepared) -> Result<Vec<RunId>, Failure> {
-    let root = prepared.root.display().to_string();
+async fn submit(control: &Control, submissions: Vec<Submission>) -> Result<Vec<RunId>, Failure> {
     let mut runs = Vec::new();
-    for plan in prepared.plans {
-        let submission = Submission { plan, root: root.clone(), secrets: prepared.secrets.clone() };
+    for submission in submissions {
         runs.push(control.submit(submission).await.map_err(|error| Failure::new(Exit::Usage, error))?);
     }
     Ok(runs)

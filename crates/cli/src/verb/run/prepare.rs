@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use control::Submission;
 use indexmap::{IndexMap, IndexSet};
 use runner::workspace::WorkingTree;
 use workflow::diagnostic::{Diagnostic, Severity};
@@ -38,6 +39,18 @@ pub(super) struct Prepared {
     pub(super) held: Vec<Held>,
     /// The `secrets`.
     pub(super) secrets: Vec<(String, String)>,
+}
+
+impl Prepared {
+    /// What the control plane is asked to run.
+    pub(super) fn submissions(self) -> Vec<Submission> {
+        let root = self.root.display().to_string();
+        let submission = |plan| {
+            let (root, secrets) = (root.clone(), self.secrets.clone());
+            Submission { plan, root, secrets, taken_over: Vec::new() }
+        };
+        self.plans.into_iter().map(submission).collect()
+    }
 }
 
 /// A workflow's file, and why the event does not start it.

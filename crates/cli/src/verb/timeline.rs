@@ -162,10 +162,9 @@ fn advice(run: &RunRow, kept: &[CheckpointRow], view: &RunView) -> String {
     let row = failed.unwrap_or(&kept[kept.len() - 1]);
     let several = kept.iter().map(|row| &row.job).collect::<HashSet<_>>().len() > 1;
     let job = if several { format!(" --job '{}'", row.job) } else { String::new() };
+    let count = if kept.len() == 1 { "1 snapshot".to_owned() } else { format!("{} snapshots", kept.len()) };
     format!(
-        "{} snapshots added {total}; go on from one with\n  firedog rewind {}{job} --step {} --run",
-        kept.len(),
-        run.id,
-        row.step
+        "{count} added {total}; go on from one with\n  firedog rewind {}{job} --step {} --run",
+        run.id, row.step
     )
 }

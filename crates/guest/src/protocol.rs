@@ -113,7 +113,7 @@ pub struct User {
     pub home: String,
 }
 
-/// How a virtual machine reaches others, by its first network interface.
+/// How a machine reaches others, by its first network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkConfiguration {
     /// Its address.
@@ -126,6 +126,8 @@ pub struct NetworkConfiguration {
     pub name_servers: Vec<std::net::IpAddr>,
     /// The interface's hardware address, where it must not be the one of the snapshot.
     pub hardware_address: Option<[u8; 6]>,
+    /// The longest packet, in bytes, where it is not what the interface begins with.
+    pub mtu: Option<u16>,
 }
 
 /// A process to start.

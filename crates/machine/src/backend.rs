@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use guest::protocol::Configuration;
+use network::Refusals;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::GREETING_DEADLINE;
@@ -63,6 +64,11 @@ pub trait Booted: Send {
 
     /// What has to be done inside, through the agent, before the machine is itself. Called once.
     fn arrival(&mut self) -> Option<Arrival> {
+        None
+    }
+
+    /// Where what its network refuses is collected; none for a machine whose network refuses nothing.
+    fn refusals(&self) -> Option<Refusals> {
         None
     }
 

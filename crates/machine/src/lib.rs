@@ -26,6 +26,7 @@ pub mod leftovers;
 pub mod lifecycle;
 mod machine;
 pub mod namespace;
+pub mod network;
 pub mod probe;
 mod process;
 pub mod scratch;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use guest::protocol::{
     Exec, FRAME_COST, FileWrite, Found, MAX_CHUNK, Placement, Request, Stdin, TAR_PIPELINE,
 };
+use network::Refusals;
 
 use crate::backend::{Arrival, Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
@@ -27,6 +28,7 @@ pub struct Machine {
     connection: Connection,
     booted: tokio::sync::Mutex<Option<Box<dyn Booted>>>,
     has_snapshots: bool,
+    refusals: Option<Refusals>,
     leftovers: Vec<Leftover>,
     host_folders: Vec<(&'static str, PathBuf)>,
     paths: Vec<(Place, String)>,
@@ -139,6 +141,7 @@ impl Machine {
             environment: booted.environment(),
             leftovers: booted.leftovers(),
             host_folders: booted.host_folders(),
+            refusals: booted.refusals(),
             booted: tokio::sync::Mutex::new(Some(booted)),
             has_snapshots: backend.has_snapshots(),
             started,
@@ -162,6 +165,11 @@ impl Machine {
             contents::put(self, copied, destination).await?;
         }
         Ok(())
+    }
+
+    /// Where what its network refuses is collected; none for a machine whose network refuses nothing.
+    pub fn refusals(&self) -> Option<&Refusals> {
+        self.refusals.as_ref()
     }
 
     /// Whether [`Machine::snapshot`] is possible.

@@ -113,13 +113,16 @@ pub enum Content {
 }
 
 /// What a machine reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Network {
-    /// All that the host reaches.
+    /// The world. A virtual machine has a network of its own and reaches what is public; any other machine shares the host's
+    /// network and reaches all that the host does.
     #[default]
     Full,
     /// Only its own loopback interface.
     None,
+    /// What a policy admits, by a network of its own.
+    Limited(Arc<network::Policy>),
 }
 
 /// The program that becomes the guest agent; it must call `guest::serve::main`.

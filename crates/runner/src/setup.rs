@@ -179,7 +179,7 @@ impl Setup {
             in_memory: [COMMAND_FOLDER, EVENT_FOLDER].map(str::to_owned).to_vec(),
             read_only: objects.into_iter().collect(),
             caller: self.options.caller.clone(),
-            network: self.options.network,
+            network: self.options.network.clone(),
             size: None,
             scratch: self.options.scratch.clone(),
             agent: self.options.agent.clone(),

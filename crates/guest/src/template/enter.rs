@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, mount_remount, unmount};
@@ -10,7 +11,10 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
 use crate::interface;
 
-use super::{Fork, Mount, Preparation, Room, TemplateError, failed};
+use super::{Answer, Fork, ForkNetwork, Mount, Preparation, Room, TemplateError, failed, packet};
+
+/// The name of a machine's network device.
+const NETWORK_DEVICE: &str = "eth0";
 
 /// The length of an instruction of a system call filter, in bytes.
 const INSTRUCTION: usize = 8;
@@ -18,14 +22,25 @@ const INSTRUCTION: usize = 8;
 /// Enters the machine's namespaces and gives up all rights. The order matters: the mounts are made in namespaces that
 /// belong to the template's user namespace, and only then a user namespace is entered, which therefore has no power over
 /// any of them, whatever its processes become.
-pub(super) fn enter(preparation: &Preparation, order: &Fork) -> Result<(), TemplateError> {
+pub(super) fn enter(
+    preparation: &Preparation,
+    order: &Fork,
+    network: Option<OwnedFd>,
+) -> Result<(), TemplateError> {
     let mut own = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    own.set(UnshareFlags::NEWNET, order.own_network);
+    own.set(UnshareFlags::NEWNET, order.network != ForkNetwork::Shared);
     unshare(own).map_err(failed("enter the machine's namespaces"))?;
-    mount_all(&order.mounts)?;
-    if order.own_network {
+    if order.network != ForkNetwork::Shared {
         interface::start_loopback().map_err(failed("start the loopback interface"))?;
     }
+    // Before the mounts, which hide the clone device.
+    if let (ForkNetwork::Device { by, configuration }, Some(to)) = (&order.network, network) {
+        let device = interface::make(Path::new(by), NETWORK_DEVICE, configuration)
+            .map_err(failed(format!("make a network device by `{}`", Path::new(by).display())))?;
+        packet::send(&to, &Answer::Device, &[device.as_fd()])
+            .map_err(failed("hand the network device over"))?;
+    }
+    mount_all(&order.mounts)?;
     enter_user_namespace(preparation)?;
     give_up_rights(&preparation.filter)
 }
@@ -52,6 +67,7 @@ fn describe(one: &Mount) -> (String, &Path) {
         Mount::ReadOnly { at } => ("what is there read-only".to_owned(), at),
         Mount::Empty { at, .. } => ("an empty folder".to_owned(), at),
         Mount::Processes { at } => ("the processes".to_owned(), at),
+        Mount::File { at, .. } => ("a file".to_owned(), at),
         Mount::Terminals { at } => ("terminals".to_owned(), at),
         Mount::Remove { at } => ("nothing".to_owned(), at),
     };
@@ -84,6 +100,7 @@ fn make(one: &Mount) -> io::Result<()> {
             }
         }
         Mount::Processes { at } => Ok(mount("proc", at, "proc", plain | MountFlags::NOEXEC, None)?),
+        Mount::File { at, text } => fs::write(at, text),
         Mount::Terminals { at } => {
             let options = c"newinstance,ptmxmode=0666,mode=620";
             Ok(mount("devpts", at, "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, options)?)

@@ -25,6 +25,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::protocol::NetworkConfiguration;
+
 pub use packet::{receive, send};
 pub(crate) use serve::{Became, run};
 
@@ -39,7 +41,8 @@ pub const MAX_PACKET: usize = 128 * 1024;
 pub enum Order {
     /// The first order, and only the first. Not answered; what fails ends the template.
     Prepare(Preparation),
-    /// Fork a machine. Comes with two descriptors: the byte stream of its agent, and the file that is its log.
+    /// Fork a machine. Comes with two descriptors: the byte stream of its agent, and the file that is its log; where the machine
+    /// gets a network device, with a third: the socket to which it sends the device's other end.
     Fork(Fork),
 }
 
@@ -61,8 +64,21 @@ pub struct Preparation {
 pub struct Fork {
     /// Mounts of this machine alone, made in their order.
     pub mounts: Vec<Mount>,
-    /// Whether it has a network of its own, which is nothing but a loopback interface, or the template's.
-    pub own_network: bool,
+    /// What network it has.
+    pub network: ForkNetwork,
+}
+
+/// The network of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant explains its fields")]
+pub enum ForkNetwork {
+    /// The template's.
+    Shared,
+    /// Its own, which is nothing but a loopback interface.
+    Loopback,
+    /// Its own, with a device that the clone device at `by` makes. Its other end, which gives packets without any head before
+    /// them, is sent as [`Answer::Device`].
+    Device { by: OsString, configuration: NetworkConfiguration },
 }
 
 /// A mount; every path is absolute, inside the sandbox.
@@ -78,6 +94,8 @@ pub enum Mount {
     Empty { at: OsString, mode: u32, room: Room },
     /// The processes of the namespace that this is done in.
     Processes { at: OsString },
+    /// A file with this text, in a folder that can be written.
+    File { at: OsString, text: ByteBuf },
     /// Terminals of its own.
     Terminals { at: OsString },
     /// What is mounted at this place, and in it, is gone from here.
@@ -103,6 +121,8 @@ pub enum Answer {
     Forked,
     /// There is no process.
     Failed { message: String },
+    /// The other end of the machine's network device comes along. Sent by the machine itself, to its own socket.
+    Device,
 }
 
 /// Why a template, or a machine that was forked from it, could not go on.

@@ -16,9 +16,9 @@ use serde::de::DeserializeOwned;
 use super::MAX_PACKET;
 
 /// Most descriptors that come with a packet.
-const MAX_DESCRIPTORS: usize = 2;
+const MAX_DESCRIPTORS: usize = 3;
 
-/// Sends a message as one packet, with copies of at most two descriptors.
+/// Sends a message as one packet, with copies of at most three descriptors.
 ///
 /// # Errors
 /// Of the system; also when the message is longer than [`MAX_PACKET`].

@@ -50,11 +50,14 @@ impl Template {
         while self.wait()? {
             let received = packet::receive(&self.control).map_err(failed("read an order"))?;
             let Some((order, descriptors)) = received else { break };
-            let (Order::Fork(order), Ok([stream, log])) = (order, <[OwnedFd; 2]>::try_from(descriptors))
+            let mut descriptors = descriptors.into_iter();
+            let (Order::Fork(order), Some(stream), Some(log)) =
+                (order, descriptors.next(), descriptors.next())
             else {
                 let source = io::Error::from(io::ErrorKind::InvalidData);
                 return Err(failed("understand an order")(source));
             };
+            let network = descriptors.next();
             match self.fork() {
                 Ok(Some(machine)) => {
                     let descriptor = machine.1.as_fd();
@@ -62,7 +65,7 @@ impl Template {
                         .map_err(failed("answer an order"))?;
                     self.machines.push(machine);
                 }
-                Ok(None) => return self.become_machine(&order, stream, log),
+                Ok(None) => return self.become_machine(&order, stream, log, network),
                 Err(error) => {
                     let message = error.to_string();
                     packet::send(&self.control, &Answer::Failed { message }, &[])
@@ -130,9 +133,15 @@ impl Template {
     }
 
     /// In the child: leaves everything of the template behind, its descriptors with `self`.
-    fn become_machine(self, order: &Fork, stream: OwnedFd, log: OwnedFd) -> Result<Became, TemplateError> {
+    fn become_machine(
+        self,
+        order: &Fork,
+        stream: OwnedFd,
+        log: OwnedFd,
+        network: Option<OwnedFd>,
+    ) -> Result<Became, TemplateError> {
         rustix::stdio::dup2_stderr(&log).map_err(failed("open the machine's log"))?;
-        enter::enter(&self.preparation, order)?;
+        enter::enter(&self.preparation, order, network)?;
         Ok(Became::Machine(File::from(stream)))
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 
-use guest::template::{ARGUMENT, Answer, Fork, MAX_PACKET, Order, Preparation, receive, send};
+use guest::template::{ARGUMENT, Answer, Fork, ForkNetwork, MAX_PACKET, Order, Preparation, receive, send};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
 fn packets() -> (OwnedFd, OwnedFd) {
@@ -33,7 +33,7 @@ fn prepare() -> Order {
 }
 
 fn fork() -> Order {
-    Order::Fork(Fork { mounts: Vec::new(), own_network: false })
+    Order::Fork(Fork { mounts: Vec::new(), network: ForkNetwork::Shared })
 }
 
 #[test]

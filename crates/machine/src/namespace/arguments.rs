@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::mounts::{CARGO_HOME, GO_MODULES, MACHINES, STORE, Shown, in_store};
+use super::mounts::{CARGO_HOME, CLONE_DEVICE_INSIDE, GO_MODULES, MACHINES, STORE, Shown, in_store};
 use super::tools::Tools;
 use super::{HOME, TOOL_CACHE, path_of};
+use crate::network::{CLONE_DEVICE, seen_from_machine};
 use crate::spec::{MachineSpec, Network, Place};
 
 /// Where the agent's executable is inside.
@@ -59,7 +60,7 @@ const PROXIES: [&str; 8] = [
 /// machines do.
 pub(super) fn build(spec: &MachineSpec, in_template: &[Shown], in_machines: &[Shown]) -> Vec<OsString> {
     let mut arguments = Arguments::default();
-    arguments.isolation(spec.network);
+    arguments.isolation(&spec.network);
     arguments.system();
     arguments.private_folders();
     for Shown { from, to } in in_template {
@@ -91,17 +92,21 @@ pub(super) fn environment(spec: &MachineSpec, tools: &Tools) -> Vec<(String, Str
         ("CARGO_HOME".to_owned(), CARGO_HOME.to_owned()),
     ];
     environment.extend(tools.environment.iter().cloned());
-    let mut passed: Vec<&str> = PASSED.iter().chain(&CERTIFICATES).copied().collect();
-    match spec.network {
-        Network::Full => passed.extend(PROXIES),
-        Network::None => {}
-    }
+    let passed: Vec<&str> = PASSED.iter().chain(&CERTIFICATES).copied().collect();
     let values =
-        passed.into_iter().filter_map(|name| Some((name.to_owned(), caller.variable(name)?.to_owned())));
+        passed.iter().filter_map(|name| Some(((*name).to_owned(), caller.variable(name)?.to_owned())));
     environment.extend(values);
+    let proxies = PROXIES.iter().filter_map(|name| Some(((*name).to_owned(), caller.variable(name)?)));
+    match &spec.network {
+        Network::Full => environment.extend(proxies.map(|(name, value)| (name, value.to_owned()))),
+        Network::None => {}
+        Network::Limited(_) => {
+            environment.extend(proxies.map(|(name, value)| (name, seen_from_machine(value))));
+        }
+    }
     if tools.go_modules.is_some() {
         let proxies = match spec.network {
-            Network::Full => ",https://proxy.golang.org,direct",
+            Network::Full | Network::Limited(_) => ",https://proxy.golang.org,direct",
             Network::None => "",
         };
         environment.push(("GOPROXY".to_owned(), format!("file://{GO_MODULES}{proxies}")));
@@ -132,7 +137,7 @@ impl Arguments {
     ///
     /// The template may mount, and make namespaces, in this sandbox; being its root is what terminals are mounted by. Machines
     /// give all of it up.
-    fn isolation(&mut self, network: Network) {
+    fn isolation(&mut self, network: &Network) {
         for flag in [
             "--unshare-user",
             "--unshare-pid",
@@ -152,8 +157,8 @@ impl Arguments {
         self.one("--cap-add", "CAP_SETFCAP");
         match network {
             Network::Full => {}
-            // To start the loopback interface of the machines' own networks.
-            Network::None => self.one("--cap-add", "CAP_NET_ADMIN"),
+            // To start the interfaces of the machines' own networks.
+            Network::None | Network::Limited(_) => self.one("--cap-add", "CAP_NET_ADMIN"),
         }
         self.one("--hostname", "firedog");
     }
@@ -207,6 +212,9 @@ impl Arguments {
     fn store(&mut self, spec: &MachineSpec, shown: &[Shown]) {
         self.one("--tmpfs", STORE);
         self.pair("--bind", &spec.scratch, format!("{STORE}/{MACHINES}"));
+        if matches!(spec.network, Network::Limited(_)) {
+            self.pair("--dev-bind", CLONE_DEVICE, CLONE_DEVICE_INSIDE);
+        }
         for (position, Shown { from, .. }) in shown.iter().enumerate() {
             self.pair("--ro-bind", from, in_store(position));
         }

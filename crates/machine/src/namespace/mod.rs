@@ -12,6 +12,7 @@
 //! home and environment. With the full network the machine shares the host's network, its abstract sockets included.
 
 mod arguments;
+mod attach;
 mod mounts;
 mod pyenv;
 mod seccomp;
@@ -24,6 +25,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use network::Refusals;
 
 use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending, PostMortem};
 use crate::cgroup::Group;
@@ -110,7 +112,7 @@ impl Namespace {
         &self,
         spec: &MachineSpec,
         scratch: &Arc<Scratch>,
-    ) -> Result<(Arc<Template>, Started), BootError> {
+    ) -> Result<(Arc<Template>, (Started, Option<network::Network>)), BootError> {
         loop {
             let (template, is_new) = self.template(spec)?;
             match template.fork(spec, scratch).await {
@@ -137,11 +139,13 @@ impl Backend for Namespace {
             folders::make(folder_of)?;
             let copying = folders::copy(spec, &scratch, folder_of);
             let forking = self.fork(spec, &scratch);
-            let ((), (template, started)) = futures_util::future::try_join(copying, forking).await?;
+            let ((), (template, (started, network))) =
+                futures_util::future::try_join(copying, forking).await?;
             drop(scratch);
             let repository = repository.to_owned();
             let group = spec.size.map(|size| hold(&started, size));
-            Ok(Box::new(NamespaceMachine { started, template, repository, group }) as Box<dyn Booted>)
+            Ok(Box::new(NamespaceMachine { started, template, repository, group, network })
+                as Box<dyn Booted>)
         })
     }
 
@@ -220,6 +224,7 @@ struct NamespaceMachine {
     template: Arc<Template>,
     repository: String,
     group: Option<Group>,
+    network: Option<network::Network>,
 }
 
 impl Booted for NamespaceMachine {
@@ -239,6 +244,10 @@ impl Booted for NamespaceMachine {
         self.started.post_mortem()
     }
 
+    fn refusals(&self) -> Option<Refusals> {
+        self.network.as_ref().map(network::Network::refusals)
+    }
+
     fn leftovers(&self) -> Vec<Leftover> {
         self.group.iter().flat_map(Group::leftovers).collect()
     }
@@ -248,9 +257,9 @@ impl Booted for NamespaceMachine {
     }
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
-        let Self { started, template, repository, group } = *self;
+        let Self { started, template, repository, group, network } = *self;
         Box::pin(started.stop(ending, move |scratch, by_itself| {
-            drop((template, group));
+            drop((template, group, network));
             // Every process of the machine has ended with its first one.
             if by_itself && name_back(scratch.path(), &repository, REPOSITORY) {
                 scratch.reuse();

@@ -14,10 +14,14 @@ use rustix::fs::{Access, access};
 use super::arguments::CERTIFICATES;
 use super::tools::{Tools, is_visible};
 use super::{HOME, TOOL_CACHE, folder_name, path_of};
-use crate::spec::{Content, MachineSpec, Place};
+use crate::network::resolver_file;
+use crate::spec::{Content, MachineSpec, Network, Place};
 
 /// Where the template has what its machines mount elsewhere. It is gone from a machine before anything runs there.
 pub(super) const STORE: &str = "/run/firedog/store";
+
+/// Where the clone device of network devices is in the store, for machines with a network of their own.
+pub(super) const CLONE_DEVICE_INSIDE: &str = "/run/firedog/store/tun";
 
 /// The folder of all machines' private folders in the store.
 pub(super) const MACHINES: &str = "machines";
@@ -112,8 +116,15 @@ pub(super) fn in_store(position: usize) -> String {
 }
 
 /// What is mounted once in the template.
-pub(super) fn of_template(home: &Path) -> Vec<Mount> {
+pub(super) fn of_template(spec: &MachineSpec) -> Vec<Mount> {
+    let home = &spec.caller.home;
     let mut mounts = vec![read_only("/dev")];
+    if matches!(spec.network, Network::Limited(_)) {
+        let file = Path::new(STORE).join("resolv.conf");
+        let text = resolver_file().into_bytes().into();
+        mounts.push(Mount::File { at: file.clone().into(), text });
+        mounts.extend([bind(file, "/etc/resolv.conf"), read_only("/etc/resolv.conf")]);
+    }
     let keys =
         fs::read_dir("/etc/ssh").into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_"))

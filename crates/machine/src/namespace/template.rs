@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::sync::oneshot;
 
+use super::attach::attach;
 use super::tools;
 use super::{arguments, mounts, project, seccomp};
 use crate::backend::BootError;
@@ -53,7 +54,7 @@ impl Kind {
         });
         Self {
             caller: spec.caller.clone(),
-            network: spec.network,
+            network: spec.network.clone(),
             repository: spec.repository.clone(),
             in_memory: spec.in_memory.clone(),
             read_only: spec.read_only.clone(),
@@ -85,6 +86,7 @@ enum Request {
         order: Fork,
         stream: OwnedFd,
         log: File,
+        network: Option<OwnedFd>,
         answer: oneshot::Sender<Result<MachineProcess, BootError>>,
     },
     /// Nobody wants another machine, and there is none; held until nothing is left of the template.
@@ -102,7 +104,7 @@ impl Template {
         command.args(arguments::build(spec, &in_template, &in_machines));
         command.arg("--").arg(arguments::AGENT).args(&spec.agent.arguments).arg(guest::template::ARGUMENT);
         let preparation = Preparation {
-            mounts: mounts::of_template(&spec.caller.home),
+            mounts: mounts::of_template(spec),
             user: rustix::process::geteuid().as_raw(),
             group: rustix::process::getegid().as_raw(),
             filter: seccomp::program().map_err(failed)?.to_vec().into(),
@@ -135,25 +137,27 @@ impl Template {
         self.is_lost.load(Ordering::Relaxed)
     }
 
-    /// Forks a machine.
+    /// Forks a machine; its network comes along, where it has one that somebody has to run.
     pub(super) async fn fork(
         &self,
         spec: &MachineSpec,
         scratch: &Arc<Scratch>,
-    ) -> Result<Started, BootError> {
+    ) -> Result<(Started, Option<network::Network>), BootError> {
         let failed = |source| BootError::Spawn { program: self.program.clone(), source };
+        let attachment = attach(spec)?;
         let mut line = Line::new().map_err(failed)?;
         let order = Fork {
             mounts: mounts::private(scratch.path()).into_iter().chain(self.mounts.iter().cloned()).collect(),
-            own_network: spec.network == Network::None,
+            network: attachment.order,
         };
         let (answer, answered) = oneshot::channel();
         let stream = line.theirs();
-        let request = Request::Fork { order, stream, log: line.log().map_err(failed)?, answer };
+        let (log, network) = (line.log().map_err(failed)?, attachment.socket);
+        let request = Request::Fork { order, stream, log, network, answer };
         let gone = || failed(io::Error::other("the thread that forks machines is gone"));
         self.requests.send(request).map_err(|_| gone())?;
         let process = answered.await.map_err(|_| gone())??;
-        Ok(line.started(process, Arc::clone(scratch)))
+        Ok((line.started(process, Arc::clone(scratch)), attachment.network))
     }
 }
 
@@ -187,9 +191,14 @@ impl Keeper {
         let mut removal = None;
         for request in &self.requests {
             match request {
-                Request::Fork { order, stream, log, answer } => {
+                Request::Fork { order, stream, log, network, answer } => {
                     let answered = match &started {
-                        Ok(running) => self.fork(running, order, &stream, &log),
+                        Ok(running) => {
+                            let given =
+                                [Some(stream.as_fd()), Some(log.as_fd()), network.as_ref().map(AsFd::as_fd)];
+                            let given: Vec<BorrowedFd<'_>> = given.into_iter().flatten().collect();
+                            self.fork(running, order, &given)
+                        }
                         Err(error) => Err(BootError::Spawn {
                             program: self.program.clone(),
                             source: io::Error::new(error.kind(), error.to_string()),
@@ -215,12 +224,11 @@ impl Keeper {
         &self,
         running: &Running,
         order: Fork,
-        stream: &OwnedFd,
-        log: &File,
+        given: &[BorrowedFd<'_>],
     ) -> Result<MachineProcess, BootError> {
         let order = Order::Fork(order);
-        let answered = send(&running.control, &order, &[stream.as_fd(), log.as_fd()])
-            .and_then(|()| receive::<Answer>(&running.control));
+        let answered =
+            send(&running.control, &order, given).and_then(|()| receive::<Answer>(&running.control));
         let reason = match answered {
             Ok(Some((Answer::Forked, mut descriptors))) if descriptors.len() == 1 => {
                 let pidfd = descriptors.pop().expect("there is one");

@@ -5,5 +5,6 @@ mod fixture;
 mod input;
 mod isolation;
 mod leftovers;
+mod network;
 mod template;
 mod tools;

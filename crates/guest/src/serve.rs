@@ -57,6 +57,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Serves the connections to the listening socket at descriptor 0 as the first process of a virtual machine does: it can be greeted
+/// anew, and be configured. For whatever stands in for a virtual machine, with the namespaces and rights that the
+/// configuration takes.
+pub fn main_of_machine() -> ExitCode {
+    match serve_machine() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            init::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_machine() -> Result<(), init::InitError> {
+    let listener = take_stdin().map_err(init::failed("take the listening socket"))?;
+    become_init();
+    let mut server = Server::start(Kind::Machine).map_err(init::failed("start to wait for processes"))?;
+    init::channel::serve_connections(&mut server, &listener.into())
+}
+
 fn run(is_template: bool) -> Result<(), AgentError> {
     let stream = take_stdin().map_err(FrameError::Stream)?;
     let stream = match is_template {

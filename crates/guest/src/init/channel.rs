@@ -28,15 +28,20 @@ pub(super) fn serve(channel: &Channel, devices: &Devices) -> Result<(), InitErro
         }
         Channel::Vsock(port) => {
             let listener = listen(*port).map_err(failed(format!("listen on the vsock port {port}")))?;
-            loop {
-                let stream = accept(&listener).map_err(failed("accept the host's connection"))?;
-                match server.serve(stream) {
-                    Ok(Ended::Shutdown) => return Ok(()),
-                    // A host that was restored elsewhere connects again; processes run on meanwhile.
-                    Ok(Ended::Stream) => {}
-                    Err(error) => complain(&InitError::Channel(error)),
-                }
-            }
+            serve_connections(&mut server, &listener)
+        }
+    }
+}
+
+/// Serves the connections to a listening socket, one after another, until one asks for the end.
+pub(crate) fn serve_connections(server: &mut Server, listener: &OwnedFd) -> Result<(), InitError> {
+    loop {
+        let stream = accept(listener).map_err(failed("accept the host's connection"))?;
+        match server.serve(stream) {
+            Ok(Ended::Shutdown) => return Ok(()),
+            // A host that was restored elsewhere connects again; processes run on meanwhile.
+            Ok(Ended::Stream) => {}
+            Err(error) => complain(&InitError::Channel(error)),
         }
     }
 }

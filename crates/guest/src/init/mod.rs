@@ -12,7 +12,7 @@
 //! that the host can tell it from a panic, which resets; nothing waits for a device longer than [`DEVICE_DEADLINE`]; this
 //! process never ends before the machine does.
 
-mod channel;
+pub(crate) mod channel;
 mod devices;
 mod modules;
 mod options;
@@ -64,7 +64,7 @@ pub enum InitError {
     Channel(#[source] FrameError),
 }
 
-fn failed<E: Into<io::Error>>(operation: impl Into<String>) -> impl FnOnce(E) -> InitError {
+pub(crate) fn failed<E: Into<io::Error>>(operation: impl Into<String>) -> impl FnOnce(E) -> InitError {
     move |source| InitError::System { operation: operation.into(), source: source.into() }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn run() -> ! {
 }
 
 #[expect(clippy::print_stderr, reason = "the console is where the host looks for it")]
-fn complain(error: &dyn std::error::Error) {
+pub(crate) fn complain(error: &dyn std::error::Error) {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -3,5 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    guest::serve::main()
+    match std::env::args_os().nth(1) {
+        Some(argument) if argument == "--machine" => guest::serve::main_of_machine(),
+        _ => guest::serve::main(),
+    }
 }

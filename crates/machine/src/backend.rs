@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::connection::GREETING_DEADLINE;
 use crate::leftovers::Leftover;
 use crate::spec::{MachineSpec, Place};
+use crate::vm::disk::DiskError;
+use crate::vm::snapshot::Unusable;
 
 /// A way of making machines.
 pub trait Backend: Send + Sync + fmt::Debug {
@@ -98,6 +100,11 @@ pub trait PostMortem: Send + Sync {
     /// How long the agent may take to answer the greeting.
     fn patience(&self) -> Duration {
         GREETING_DEADLINE
+    }
+
+    /// What the machine's own kernel last killed for want of memory, as it says; none where that is not known.
+    fn out_of_memory(&self) -> Option<String> {
+        None
     }
 
     /// The reason in one line, given what the stream to the agent told, such as that it ended. May wait some seconds for the machine's
@@ -221,6 +228,29 @@ pub enum BootError {
     Copy {
         /// The file on the host.
         path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine's own disk could not be made.
+    #[error("the machine has no disk")]
+    Disk {
+        /// Why.
+        #[source]
+        source: DiskError,
+    },
+    /// The snapshot is damaged or of something else.
+    #[error("the snapshot `{}` cannot be gone on from", path.display())]
+    Snapshot {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Unusable,
+    },
+    /// The machine could not be connected to a network.
+    #[error("cannot connect the machine to a network")]
+    Network {
         /// What the system said.
         #[source]
         source: io::Error,

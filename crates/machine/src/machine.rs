@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guest::protocol::{
@@ -9,7 +10,9 @@ use guest::protocol::{
 };
 use network::Refusals;
 
-use crate::backend::{Arrival, Backend, BackendName, BootError, Booted, Ending, SnapshotError, SnapshotSize};
+use crate::backend::{
+    Arrival, Backend, BackendName, BootError, Booted, Ending, PostMortem, SnapshotError, SnapshotSize,
+};
 use crate::connection::{Budget, Connection, Event, Pending, unexpected};
 use crate::contents;
 use crate::leftovers::Leftover;
@@ -31,6 +34,7 @@ pub struct Machine {
     refusals: Option<Refusals>,
     leftovers: Vec<Leftover>,
     host_folders: Vec<(&'static str, PathBuf)>,
+    post_mortem: Arc<dyn PostMortem>,
     paths: Vec<(Place, String)>,
     environment: Vec<(String, String)>,
     started: Instant,
@@ -124,7 +128,8 @@ impl Machine {
         mut booted: Box<dyn Booted>,
         started: Instant,
     ) -> Result<Self, BootError> {
-        let connection = match Connection::open(booted.stream(), booted.post_mortem()).await {
+        let post_mortem = booted.post_mortem();
+        let connection = match Connection::open(booted.stream(), Arc::clone(&post_mortem)).await {
             Ok(connection) => connection,
             Err(reason) => {
                 booted.stop(Ending::Unknown).await;
@@ -142,6 +147,7 @@ impl Machine {
             leftovers: booted.leftovers(),
             host_folders: booted.host_folders(),
             refusals: booted.refusals(),
+            post_mortem,
             booted: tokio::sync::Mutex::new(Some(booted)),
             has_snapshots: backend.has_snapshots(),
             started,
@@ -192,6 +198,12 @@ impl Machine {
     /// What of it is left on the host, besides its folder, if this process is killed.
     pub fn leftovers(&self) -> &[Leftover] {
         &self.leftovers
+    }
+
+    /// What the machine's own kernel last killed for want of memory, if it did and the backend knows: why a process may have ended by
+    /// a signal that nobody sent.
+    pub fn out_of_memory(&self) -> Option<String> {
+        self.post_mortem.out_of_memory()
     }
 
     /// Waits until the machine is lost or has been stopped; says why.

@@ -19,6 +19,24 @@ const END_DEADLINE: Duration = Duration::from_secs(5);
 struct Job {
     command: Command,
     answer: oneshot::Sender<io::Result<Child>>,
+    give_up: GiveUp,
+}
+
+/// What becomes of a process that nobody wants any more when it has been started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GiveUp {
+    /// Its stream is closed, with which it ends.
+    End,
+    /// It is killed.
+    Kill,
+}
+
+/// Starts a process of a machine.
+pub(crate) async fn spawn(command: Command, give_up: GiveUp) -> io::Result<Child> {
+    let (answer, spawned) = oneshot::channel();
+    let gone = || io::Error::other("the thread that starts machines is gone");
+    spawner()?.send(Job { command, answer, give_up }).map_err(|_| gone())?;
+    spawned.await.map_err(|_| gone())?
 }
 
 fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
@@ -28,8 +46,12 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
         let run = move || {
             for mut job in jobs {
                 let spawned = job.command.spawn();
-                // Nobody waits when the machine was given up meanwhile; its stream is closed then.
-                if let Err(Ok(child)) = job.answer.send(spawned) {
+                // Nobody waits when the machine was given up meanwhile.
+                if let Err(Ok(mut child)) = job.answer.send(spawned) {
+                    if job.give_up == GiveUp::Kill {
+                        // It only fails where it has ended.
+                        let _ = child.kill();
+                    }
                     drop(MachineProcess::child(child));
                 }
             }
@@ -55,10 +77,7 @@ enum Running {
 
 impl MachineProcess {
     pub(crate) async fn spawn(command: Command) -> io::Result<Self> {
-        let (answer, spawned) = oneshot::channel();
-        let gone = || io::Error::other("the thread that starts machines is gone");
-        spawner()?.send(Job { command, answer }).map_err(|_| gone())?;
-        Ok(Self::child(spawned.await.map_err(|_| gone())??))
+        spawn(command, GiveUp::End).await.map(Self::child)
     }
 
     pub(crate) fn child(child: Child) -> Self {

@@ -1,0 +1,381 @@
+//! Virtual machines by QEMU, with KVM or, where that is missing or too slow, without (TCG).
+//!
+//! The machine is QEMU's `q35` with an image's own kernel, started without firmware of ours; its agent is reached through a
+//! virtio-serial port, QEMU itself through QMP ([`qmp`]). Both are socket pairs that QEMU inherits.
+//!
+//! A snapshot is QEMU's migration to a file, without the memory, which is a file already: its copy. A machine that goes on from it
+//! maps that copy privately, so that any number of machines share what none of them has changed. When such a machine is kept
+//! again, its memory travels in the migration.
+//!
+//! ```text
+//! booted:    memory in a file of its own ──snapshot──> devices + copy of the memory + copy of the disk
+//! restored:  memory mapped privately     ──snapshot──> devices with the memory in them + copy of the disk
+//! ```
+
+mod arguments;
+mod machine;
+mod qmp;
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rustix::fs::{MemfdFlags, memfd_create};
+use tokio::net::UnixStream;
+
+use crate::backend::{Backend, BackendName, BootError, Booted};
+use crate::scratch::Scratch;
+use crate::spec::{MachineSpec, Size};
+use crate::started::create_scratch;
+use crate::vm::arrival::{self, Folders, Paths};
+use crate::vm::network::{Attachment, Connect, Disconnected, Link};
+use crate::vm::process::{Given, Held, VmProcess, own_user};
+use crate::vm::snapshot::{Expected, Snapshot, Unusable};
+use crate::vm::tail::Tail;
+use crate::vm::{self, Image, disk};
+use arguments::{Connections, Device, DeviceLink, Memory, Start};
+use machine::QemuMachine;
+use qmp::Qmp;
+
+/// The program's name.
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The first version that can do what is needed: migrate to a file, and map memory privately.
+const MIN_VERSION: (u32, u32) = (8, 2);
+
+/// What makes the processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// The host's own processor.
+    Kvm,
+    /// A translation of the guest's instructions: several times slower, and works everywhere.
+    Tcg,
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// A QEMU of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    file: PathBuf,
+    version: String,
+}
+
+/// Why there is no QEMU to use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant explains its fields")]
+pub enum NoProgram {
+    /// There is none.
+    #[error("there is no `{PROGRAM}` on PATH")]
+    Missing,
+    /// It does not say its version.
+    #[error("`{} --version` fails", file.display())]
+    Unusable { file: PathBuf },
+    /// It is too old.
+    #[error("QEMU {version} is too old; {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
+    TooOld { version: String },
+}
+
+impl Program {
+    /// The first QEMU on a search path; it is asked for its version.
+    pub fn find(path: &[PathBuf]) -> Result<Self, NoProgram> {
+        let candidates = path.iter().map(|folder| folder.join(PROGRAM));
+        let file = candidates.into_iter().find(|file| file.is_file()).ok_or(NoProgram::Missing)?;
+        let output = Command::new(&file).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+        let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let Some((version, numbers)) = text.as_deref().and_then(parse_version) else {
+            return Err(NoProgram::Unusable { file });
+        };
+        if numbers < MIN_VERSION { Err(NoProgram::TooOld { version }) } else { Ok(Self { file, version }) }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Its version, such as `10.0.2`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// The version in what QEMU says of itself, as text and as its first two numbers.
+fn parse_version(text: &str) -> Option<(String, (u32, u32))> {
+    let version = text.strip_prefix("QEMU emulator version ")?.split_ascii_whitespace().next()?;
+    let mut numbers = version.split('.').map(str::parse);
+    let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some((version.to_owned(), (major, minor)))
+}
+
+/// QEMU's machines.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    program: Program,
+    accelerator: Accelerator,
+    image: Image,
+    connect: Arc<dyn Connect>,
+}
+
+impl Qemu {
+    /// Machines of an image, without a network device.
+    pub fn new(program: Program, accelerator: Accelerator, image: Image) -> Self {
+        Self { program, accelerator, image, connect: Arc::new(Disconnected) }
+    }
+
+    /// Lets somebody connect the machines.
+    pub fn with_network(self, connect: Arc<dyn Connect>) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// What makes the processor.
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
+    }
+
+    /// What a snapshot has to be by.
+    fn description(&self) -> String {
+        format!("QEMU {} ({})", self.program.version, self.accelerator)
+    }
+
+    fn spawn_error(&self) -> impl Fn(io::Error) -> BootError + '_ {
+        |source| BootError::Spawn { program: self.program.file.clone(), source }
+    }
+
+    async fn launch(
+        &self,
+        spec: &MachineSpec,
+        snapshot: Option<Snapshot>,
+        folders: Folders,
+    ) -> Result<QemuMachine, BootError> {
+        let size = snapshot.as_ref().map_or_else(|| vm::bounded(spec.size), Snapshot::size);
+        let repository = snapshot.as_ref().filter(|_| folders == Folders::Keep);
+        let repository =
+            repository.map_or(&spec.repository, |snapshot| &snapshot.manifest.repository).clone();
+        let paths = Paths::new(spec, &repository, &self.image.user.home);
+        let scratch = create_scratch(spec, &vm::LAYOUT)?;
+        let attachment = self.connect.connect(spec).await.map_err(|source| BootError::Network { source })?;
+        let user = own_user(&scratch).map_err(self.spawn_error())?;
+        let disk = make_disk(spec, &scratch, snapshot.as_ref(), user).await?;
+        let mut given = Given::default();
+        let failed = self.spawn_error();
+        let (agent, agents) = pair().map_err(&failed)?;
+        let (qmp, qmps) = pair().map_err(&failed)?;
+        let (console, consoles) = Tail::open().map_err(&failed)?;
+        let (complaints, errors) = Tail::open().map_err(&failed)?;
+        let (memory, own_memory) = self.memory(size, snapshot.as_ref(), &mut given)?;
+        let devices = memory_file("devices", 0).map_err(&failed)?;
+        let network = attachment.as_ref().map(|attachment| attachment.configuration.clone());
+        let (device, held_network) = take_network(attachment, &mut given);
+        let has_network = device.is_some();
+        if let Some(snapshot) =
+            snapshot.as_ref().filter(|snapshot| snapshot.manifest.has_network != has_network)
+        {
+            return Err(other_network(snapshot.manifest.has_network));
+        }
+        let connections = Connections {
+            agent: given.descriptor(agents),
+            qmp: given.descriptor(qmps),
+            console: given.descriptor(consoles),
+            image: given.file(open(&self.image.root)?),
+            disk: given.file(disk.try_clone().map_err(&failed)?),
+            memory,
+            network: device,
+            start: self.start(snapshot.is_some(), &mut given)?,
+        };
+        let incoming = snapshot.map(|snapshot| given.file(snapshot.devices));
+        let is_memory_apart = matches!(connections.memory, Memory::Private(_));
+        let devices_name = given.file(devices.try_clone().map_err(&failed)?);
+        let mut command = Command::new(&self.program.file);
+        command.args(arguments::build(self.accelerator, size, &connections));
+        command.stdout(Stdio::null()).stderr(errors);
+        let held = Held { scratch, network: held_network };
+        let process =
+            VmProcess::spawn(command, given, (user, self.group()), size, held).await.map_err(&failed)?;
+        let arrival = arrival::arrival(spec, &self.image, &paths, folders, network)?;
+        let machine = QemuMachine {
+            agent: Some(agent),
+            qmp: Qmp::open(qmp),
+            console,
+            complaints,
+            process,
+            environment: arrival::environment(&self.image, &paths),
+            paths,
+            arrival: Some(arrival),
+            memory: own_memory,
+            devices,
+            devices_name,
+            disk,
+            oom_kills: machine::oom_kills(),
+            description: self.description(),
+            image: self.image.digest.clone(),
+            repository,
+            has_network,
+            size,
+        };
+        if let Some(devices) = incoming {
+            machine.go_on(&devices, is_memory_apart).await?;
+        }
+        Ok(machine.watched())
+    }
+
+    /// Where the memory is, and its file where the machine has one of its own.
+    fn memory(
+        &self,
+        size: Size,
+        snapshot: Option<&Snapshot>,
+        given: &mut Given,
+    ) -> Result<(Memory, Option<File>), BootError> {
+        let failed = self.spawn_error();
+        match snapshot.and_then(|snapshot| snapshot.memory.as_ref()) {
+            Some(memory) => Ok((Memory::Private(given.file(memory.try_clone().map_err(failed)?)), None)),
+            None => {
+                let memory = memory_file("memory", u64::from(size.memory_mib) << 20).map_err(&failed)?;
+                let name = given.file(memory.try_clone().map_err(&failed)?);
+                Ok((Memory::Shared(name), Some(memory)))
+            }
+        }
+    }
+
+    fn start(&self, is_restored: bool, given: &mut Given) -> Result<Start, BootError> {
+        if is_restored {
+            return Ok(Start::Restore);
+        }
+        let (kernel, initramfs) = (open(&self.image.kernel)?, open(&self.image.initramfs)?);
+        Ok(Start::Boot { kernel: given.file(kernel), initramfs: given.file(initramfs) })
+    }
+
+    /// The group that QEMU needs to open `/dev/kvm`.
+    fn group(&self) -> Option<u32> {
+        let metadata = match self.accelerator {
+            Accelerator::Kvm => std::fs::metadata("/dev/kvm").ok()?,
+            Accelerator::Tcg => return None,
+        };
+        Some(std::os::unix::fs::MetadataExt::gid(&metadata))
+    }
+}
+
+impl Backend for Qemu {
+    fn name(&self) -> BackendName {
+        BackendName::Qemu
+    }
+
+    fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
+        Box::pin(async move {
+            let machine = self.launch(spec, None, Folders::Fill).await?;
+            Ok(Box::new(machine) as Box<dyn Booted>)
+        })
+    }
+
+    fn has_snapshots(&self) -> bool {
+        true
+    }
+
+    fn restore<'a>(
+        &'a self,
+        spec: &'a MachineSpec,
+        folder: &'a Path,
+    ) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
+        Box::pin(async move {
+            let description = self.description();
+            let expected =
+                Expected { backend: BackendName::Qemu, program: &description, image: &self.image.digest };
+            let unusable = |source| BootError::Snapshot { path: folder.to_owned(), source };
+            let snapshot = Snapshot::open(folder, &expected).map_err(unusable)?;
+            let launched = self.launch(spec, Some(snapshot), Folders::Keep).await;
+            let machine = launched.map_err(|error| match error {
+                BootError::Snapshot { source, .. } => unusable(source),
+                other => other,
+            })?;
+            Ok(Box::new(machine) as Box<dyn Booted>)
+        })
+    }
+}
+
+fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, theirs.into()))
+}
+
+/// A file without a name, in memory, that whoever has it may open again.
+fn memory_file(name: &str, length: u64) -> io::Result<File> {
+    let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.set_len(length)?;
+    Ok(file)
+}
+
+fn open(path: &Path) -> Result<File, BootError> {
+    File::open(path).map_err(|source| BootError::Copy { path: path.to_owned(), source })
+}
+
+fn other_network(has_network: bool) -> BootError {
+    let text = |has: bool| if has { "with a network device" } else { "without a network device" };
+    let (theirs, ours) = (text(has_network).to_owned(), text(!has_network).to_owned());
+    BootError::Snapshot { path: PathBuf::new(), source: Unusable::Other { what: "a machine", theirs, ours } }
+}
+
+/// The machine's own disk, which belongs to whom its program runs as.
+async fn make_disk(
+    spec: &MachineSpec,
+    scratch: &Arc<Scratch>,
+    snapshot: Option<&Snapshot>,
+    user: Option<u32>,
+) -> Result<File, BootError> {
+    let path = scratch.path().join("disk");
+    let failed = |source| BootError::Scratch { path: path.clone(), source };
+    let from = snapshot.map(|snapshot| snapshot.disk.try_clone()).transpose().map_err(failed)?;
+    let (root, to, search) = (spec.scratch.clone(), path.clone(), spec.caller.path.clone());
+    // Held as long as something is written there.
+    let held = Arc::clone(scratch);
+    let making = tokio::task::spawn_blocking(move || {
+        let made = match from {
+            None => disk::make_empty(&root, &to, &search).map_err(|source| BootError::Disk { source }),
+            Some(from) => disk::copy_to(&from, &to).map_err(|source| BootError::Copy { path: to, source }),
+        };
+        drop(held);
+        made
+    });
+    let disk = making.await.expect("making a disk does not panic")?;
+    std::os::unix::fs::fchown(&disk, user, user).map_err(failed)?;
+    Ok(disk)
+}
+
+fn take_network(
+    attachment: Option<Attachment>,
+    given: &mut Given,
+) -> (Option<Device>, Option<Box<dyn std::any::Any + Send + Sync>>) {
+    let Some(Attachment { link, hardware_address, held, .. }) = attachment else { return (None, None) };
+    let link = match link {
+        Link::Tap(descriptor) => DeviceLink::Tap(given.descriptor(descriptor)),
+        Link::Frames(descriptor) => DeviceLink::Frames(given.descriptor(descriptor)),
+    };
+    (Some(Device { link, hardware_address }), Some(held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn a_version_is_read_from_what_qemu_says() {
+        let debian = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright";
+        assert_eq!(parse_version(debian), Some(("10.0.2".to_owned(), (10, 0))));
+        assert_eq!(parse_version("QEMU emulator version 8.2.0\n"), Some(("8.2.0".to_owned(), (8, 2))));
+        assert_eq!(parse_version("QEMU emulator version ten"), None);
+        assert_eq!(parse_version("bash"), None);
+    }
+}

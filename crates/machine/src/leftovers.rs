@@ -6,10 +6,18 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// How long what is killed may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The pause between two looks at processes that were killed.
+const END_PAUSE: Duration = Duration::from_millis(5);
 
 /// Most bytes of the host's own name that are kept.
 const BOOT: usize = 8;
@@ -47,7 +55,7 @@ impl ProcessIdentity {
             && boot().is_ok_and(|boot| boot == self.boot)
     }
 
-    /// Kills it, if it is still there.
+    /// Kills it, if it is still there, and waits for its end. Blocks.
     pub fn kill(&self) -> io::Result<()> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
@@ -56,8 +64,13 @@ impl ProcessIdentity {
             return Ok(());
         }
         match pidfd_send_signal(&descriptor, Signal::KILL) {
-            Err(rustix::io::Errno::SRCH) => Ok(()),
-            sent => Ok(sent?),
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            sent => sent?,
+        }
+        let deadline = Timespec { tv_sec: END_DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&deadline))? {
+            0 => Err(io::Error::new(ErrorKind::TimedOut, "the process does not end")),
+            _ => Ok(()),
         }
     }
 }
@@ -91,15 +104,30 @@ pub enum Leftover {
 }
 
 impl Leftover {
-    /// Ends or removes it; what is gone already is no error.
+    /// Ends or removes it; what is gone already is no error. Blocks until it is gone.
     pub fn remove(&self) -> io::Result<()> {
         match self {
             Self::Process(process) => process.kill(),
-            Self::Group(folder) => match fs::remove_dir(folder) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            },
+            Self::Group(folder) => remove_group(folder),
         }
+    }
+}
+
+/// Kills what runs in a machine's control group and removes the group.
+fn remove_group(folder: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + END_DEADLINE;
+    loop {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < deadline => {}
+            removed => return removed,
+        }
+        let members = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        for member in members.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+            // It fails for one that has ended meanwhile.
+            let _ = rustix::process::kill_process(member, Signal::KILL);
+        }
+        std::thread::sleep(END_PAUSE);
     }
 }
 

@@ -125,6 +125,32 @@ impl Store {
         Ok((connection, Admission::Admitted))
     }
 
+    /// Gives a machine that has its row already another name, kind, state and time.
+    ///
+    /// # Errors
+    /// When the database cannot be written or there is no such machine.
+    pub async fn adopt_machine(&self, row: &MachineRow) -> Result<(), StoreError> {
+        self.write("name a machine", |mut connection| async move {
+            let done = sqlx::query(
+                "UPDATE machines SET name = $1, kind = $2, state = $3, created_at = $4, expires_at = $5 WHERE id = $6",
+            )
+            .bind(&row.name)
+            .bind(&row.kind)
+            .bind(&row.state)
+            .bind(row.created)
+            .bind(row.expires)
+            .bind(&row.id)
+            .execute(&mut connection)
+            .await
+            .map_err(|source| self.failed("name a machine", source))?;
+            match done.rows_affected() {
+                1 => Ok((connection, ())),
+                _ => Err(StoreError::Missing { operation: "name the machine", subject: row.id.clone() }),
+            }
+        })
+        .await
+    }
+
     /// Notes a machine's state, and why where it failed. One without a row is no error.
     ///
     /// # Errors

@@ -36,6 +36,14 @@ async fn a_machine_has_a_row_until_it_is_removed_by_its_owner() {
     expected.reason = Some("it was lost".into());
     expected.leftovers = "group /a\ngroup /b".into();
     assert_eq!(place.open().await.machines().await.unwrap(), [expected]);
+    let other =
+        MachineRow { name: "two".into(), kind: "ci".into(), created: 7, expires: None, ..row("vm-1", 1) };
+    store.adopt_machine(&other).await.unwrap();
+    let found = store.machines().await.unwrap().remove(0);
+    assert_eq!((found.name.as_str(), found.kind.as_str(), found.memory_mib), ("two", "ci", 512));
+    assert_eq!((found.created, found.expires), (7, None));
+    let missing = store.adopt_machine(&row("vm-2", 1)).await.unwrap_err();
+    assert!(matches!(missing, StoreError::Missing { .. }), "{missing:?}");
     store.remove_machine("vm-1", "another").await.unwrap();
     assert_eq!(store.machines().await.unwrap().len(), 1);
     store.remove_machine("vm-1", "12@34@abc").await.unwrap();

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use machine::{ExecSpec, MachineError, OutputMode, Place, Process, Scope, Stdin, Stream};
+use machine::{ExecSpec, MachineError, OutputMode, Place, Process, RunAs, Scope, Stdin, Stream};
 use uuid::Uuid;
 
 use super::entry::Use;
@@ -102,6 +102,7 @@ impl Machines {
             cwd: code.working_dir.unwrap_or_else(|| machine.path(Place::Workspace).to_owned()),
             stdin: Stdin::Null,
             output: OutputMode::Separate,
+            user: RunAs::User,
         };
         let (process, not_started) = match machine.exec(exec).await {
             Ok(process) => (Some(process), None),

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use machine::{
-    ExecSpec, OutputMode, Place, Process, ProcessInput, Scope, Signaller, Stdin, Stream, TerminalSize,
+    ExecSpec, OutputMode, Place, Process, ProcessInput, RunAs, Scope, Signaller, Stdin, Stream, TerminalSize,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -83,7 +83,7 @@ fn exec(start: Start, used: &Use) -> ExecSpec {
     };
     let argv = if start.argv.is_empty() { SHELL.map(str::to_owned).to_vec() } else { start.argv };
     let cwd = start.working_dir.unwrap_or_else(|| machine.path(Place::Workspace).to_owned());
-    ExecSpec { argv, env, cwd, stdin: Stdin::Stream, output }
+    ExecSpec { argv, env, cwd, stdin: Stdin::Stream, output, user: RunAs::User }
 }
 
 /// Carries what the process writes, and how it ends.

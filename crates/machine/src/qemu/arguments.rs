@@ -9,6 +9,7 @@ use guest::init::{Channel, Options};
 
 use super::Accelerator;
 use crate::spec::Size;
+use crate::vm::network::HARDWARE_ADDRESS;
 
 /// The port's name inside.
 const PORT: &str = "firedog.agent";
@@ -39,7 +40,8 @@ pub(super) struct Connections {
     pub(super) image: String,
     pub(super) disk: String,
     pub(super) memory: Memory,
-    pub(super) network: Option<Device>,
+    /// A socket of datagrams that are frames.
+    pub(super) network: Option<RawFd>,
     pub(super) start: Start,
 }
 
@@ -50,19 +52,6 @@ pub(super) enum Memory {
     Shared(String),
     /// In a file that stays as it is; what changes is the machine's own.
     Private(String),
-}
-
-/// A network device.
-#[derive(Debug)]
-pub(super) struct Device {
-    pub(super) link: DeviceLink,
-    pub(super) hardware_address: [u8; 6],
-}
-
-#[derive(Debug)]
-pub(super) enum DeviceLink {
-    Tap(RawFd),
-    Frames(RawFd),
 }
 
 /// How the machine begins.
@@ -89,8 +78,8 @@ pub(super) fn build(accelerator: Accelerator, size: Size, connections: &Connecti
     arguments.disk("own", "0x4", &connections.disk, own, ",werror=stop,rerror=stop");
     arguments.pair("-object", "rng-builtin,id=random");
     arguments.pair("-device", "virtio-rng-pci,rng=random,addr=0x5");
-    if let Some(device) = &connections.network {
-        arguments.network(device);
+    if let Some(frames) = connections.network {
+        arguments.network(frames);
     }
     match &connections.start {
         Start::Boot { kernel, initramfs } => {
@@ -164,21 +153,16 @@ impl Arguments {
         self.pair("-device", &format!("virtio-blk-pci,drive={name},addr={address}{device_options}"));
     }
 
-    fn network(&mut self, device: &Device) {
-        let link = match device.link {
-            DeviceLink::Tap(descriptor) => format!("tap,id=net,fd={descriptor}"),
-            DeviceLink::Frames(descriptor) => format!("dgram,id=net,local.type=fd,local.str={descriptor}"),
-        };
-        self.pair("-netdev", &link);
-        let address: Vec<String> = device.hardware_address.iter().map(|byte| format!("{byte:02x}")).collect();
-        let address = address.join(":");
+    fn network(&mut self, frames: RawFd) {
+        self.pair("-netdev", &format!("dgram,id=net,local.type=fd,local.str={frames}"));
+        let address = HARDWARE_ADDRESS.map(|byte| format!("{byte:02x}")).join(":");
         self.pair("-device", &format!("virtio-net-pci,netdev=net,mac={address},addr=0x6,romfile="));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Connections, Device, DeviceLink, Memory, Start, build};
+    use super::{Connections, Memory, Start, build};
     use crate::qemu::Accelerator;
     use crate::spec::Size;
 
@@ -190,7 +174,7 @@ mod tests {
             image: "/i".to_owned(),
             disk: "/d".to_owned(),
             memory,
-            network: Some(Device { link: DeviceLink::Frames(9), hardware_address: [2, 0, 0, 0, 0, 0xab] }),
+            network: Some(9),
             start,
         };
         build(Accelerator::Tcg, Size { vcpus: 1, memory_mib: 512 }, &connections)
@@ -208,7 +192,7 @@ mod tests {
             pairs.map(|pair| pair[1].clone()).collect()
         };
         assert_eq!(devices(&booted), devices(&restored));
-        assert!(devices(&booted).iter().any(|device| device.contains("mac=02:00:00:00:00:ab")));
+        assert!(devices(&booted).iter().any(|device| device.contains("mac=02:")));
         assert!(booted.contains(&"-kernel".to_owned()) && !restored.contains(&"-kernel".to_owned()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use network::Refusals;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -52,6 +53,7 @@ pub(super) struct QemuMachine {
     pub(super) image: String,
     pub(super) repository: String,
     pub(super) has_network: bool,
+    pub(super) refusals: Option<Refusals>,
     pub(super) size: Size,
 }
 
@@ -152,6 +154,10 @@ impl Booted for QemuMachine {
 
     fn arrival(&mut self) -> Option<Arrival> {
         self.arrival.take()
+    }
+
+    fn refusals(&self) -> Option<Refusals> {
+        self.refusals.clone()
     }
 
     fn leftovers(&self) -> Vec<Leftover> {

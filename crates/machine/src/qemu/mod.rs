@@ -33,12 +33,12 @@ use crate::scratch::Scratch;
 use crate::spec::{MachineSpec, Size};
 use crate::started::create_scratch;
 use crate::vm::arrival::{self, Folders, Paths};
-use crate::vm::network::{Attachment, Connect, Disconnected, Link};
+use crate::vm::network;
 use crate::vm::process::{Given, Held, VmProcess, own_user};
 use crate::vm::snapshot::{Expected, Snapshot, Unusable};
 use crate::vm::tail::Tail;
 use crate::vm::{self, Image, disk};
-use arguments::{Connections, Device, DeviceLink, Memory, Start};
+use arguments::{Connections, Memory, Start};
 use machine::QemuMachine;
 use qmp::Qmp;
 
@@ -127,18 +127,12 @@ pub struct Qemu {
     program: Program,
     accelerator: Accelerator,
     image: Image,
-    connect: Arc<dyn Connect>,
 }
 
 impl Qemu {
-    /// Machines of an image, without a network device.
+    /// Machines of an image.
     pub fn new(program: Program, accelerator: Accelerator, image: Image) -> Self {
-        Self { program, accelerator, image, connect: Arc::new(Disconnected) }
-    }
-
-    /// Lets somebody connect the machines.
-    pub fn with_network(self, connect: Arc<dyn Connect>) -> Self {
-        Self { connect, ..self }
+        Self { program, accelerator, image }
     }
 
     /// What makes the processor.
@@ -167,7 +161,7 @@ impl Qemu {
             repository.map_or(&spec.repository, |snapshot| &snapshot.manifest.repository).clone();
         let paths = Paths::new(spec, &repository, &self.image.user.home);
         let scratch = create_scratch(spec, &vm::LAYOUT)?;
-        let attachment = self.connect.connect(spec).await.map_err(|source| BootError::Network { source })?;
+        let attachment = network::attach(spec).map_err(|source| BootError::Network { source })?;
         let user = own_user(&scratch).map_err(self.spawn_error())?;
         let disk = make_disk(spec, &scratch, snapshot.as_ref(), user).await?;
         let mut given = Given::default();
@@ -178,9 +172,10 @@ impl Qemu {
         let (complaints, errors) = Tail::open().map_err(&failed)?;
         let (memory, own_memory) = self.memory(size, snapshot.as_ref(), &mut given)?;
         let devices = memory_file("devices", 0).map_err(&failed)?;
-        let network = attachment.as_ref().map(|attachment| attachment.configuration.clone());
-        let (device, held_network) = take_network(attachment, &mut given);
-        let has_network = device.is_some();
+        let configuration = attachment.as_ref().map(|attachment| attachment.configuration.clone());
+        let refusals = attachment.as_ref().map(|attachment| attachment.network.refusals());
+        let (frames, network) = attachment.map(|attachment| (attachment.frames, attachment.network)).unzip();
+        let has_network = frames.is_some();
         if let Some(snapshot) =
             snapshot.as_ref().filter(|snapshot| snapshot.manifest.has_network != has_network)
         {
@@ -193,7 +188,7 @@ impl Qemu {
             image: given.file(open(&self.image.root)?),
             disk: given.file(disk.try_clone().map_err(&failed)?),
             memory,
-            network: device,
+            network: frames.map(|frames| given.descriptor(frames)),
             start: self.start(snapshot.is_some(), &mut given)?,
         };
         let incoming = snapshot.map(|snapshot| given.file(snapshot.devices));
@@ -202,17 +197,17 @@ impl Qemu {
         let mut command = Command::new(&self.program.file);
         command.args(arguments::build(self.accelerator, size, &connections));
         command.stdout(Stdio::null()).stderr(errors);
-        let held = Held { scratch, network: held_network };
+        let held = Held { scratch, network };
         let process =
             VmProcess::spawn(command, given, (user, self.group()), size, held).await.map_err(&failed)?;
-        let arrival = arrival::arrival(spec, &self.image, &paths, folders, network)?;
+        let arrival = arrival::arrival(spec, &self.image, &paths, folders, configuration)?;
         let machine = QemuMachine {
             agent: Some(agent),
             qmp: Qmp::open(qmp),
             console,
             complaints,
             process,
-            environment: arrival::environment(&self.image, &paths),
+            environment: arrival::environment(spec, &self.image, &paths),
             paths,
             arrival: Some(arrival),
             memory: own_memory,
@@ -224,6 +219,7 @@ impl Qemu {
             image: self.image.digest.clone(),
             repository,
             has_network,
+            refusals,
             size,
         };
         if let Some(devices) = incoming {
@@ -352,18 +348,6 @@ async fn make_disk(
     let disk = making.await.expect("making a disk does not panic")?;
     std::os::unix::fs::fchown(&disk, user, user).map_err(failed)?;
     Ok(disk)
-}
-
-fn take_network(
-    attachment: Option<Attachment>,
-    given: &mut Given,
-) -> (Option<Device>, Option<Box<dyn std::any::Any + Send + Sync>>) {
-    let Some(Attachment { link, hardware_address, held, .. }) = attachment else { return (None, None) };
-    let link = match link {
-        Link::Tap(descriptor) => DeviceLink::Tap(given.descriptor(descriptor)),
-        Link::Frames(descriptor) => DeviceLink::Frames(given.descriptor(descriptor)),
-    };
-    (Some(Device { link, hardware_address }), Some(held))
 }
 
 #[cfg(test)]

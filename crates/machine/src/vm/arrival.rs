@@ -10,13 +10,26 @@ use guest::protocol::{Configuration, NetworkConfiguration};
 
 use super::Image;
 use crate::backend::{Arrival, BootError, Copied};
-use crate::spec::{Content, MachineSpec, Place};
+use crate::network::seen_from_machine;
+use crate::spec::{Content, MachineSpec, Network, Place};
 
 /// Random bytes that a machine is given.
 const ENTROPY: usize = 64;
 
 /// Longest host name.
 const MAX_HOSTNAME: usize = 63;
+
+/// Variables that lead to the network.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
 
 /// Where the folders of a machine are inside, which its repository's name tells.
 #[derive(Debug, Clone)]
@@ -50,7 +63,7 @@ fn folder_name(repository: &str) -> &str {
 }
 
 /// What processes in the machine start from.
-pub(crate) fn environment(image: &Image, paths: &Paths) -> Vec<(String, String)> {
+pub(crate) fn environment(spec: &MachineSpec, image: &Image, paths: &Paths) -> Vec<(String, String)> {
     let mut environment = image.environment.clone();
     let own = [
         ("HOME", image.user.home.clone()),
@@ -62,7 +75,17 @@ pub(crate) fn environment(image: &Image, paths: &Paths) -> Vec<(String, String)>
         environment.retain(|(known, _)| known != name);
         environment.push((name.to_owned(), value));
     }
+    if spec.network != Network::None {
+        environment.extend(proxies(spec));
+    }
     environment
+}
+
+/// The caller's proxies, as they are seen from a network of the machine's own.
+fn proxies(spec: &MachineSpec) -> impl Iterator<Item = (String, String)> {
+    PROXIES
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), seen_from_machine(spec.caller.variable(name)?))))
 }
 
 /// Whether the machine's folders are to be filled, or are as a snapshot has them.

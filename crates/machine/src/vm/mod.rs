@@ -7,7 +7,7 @@
 //! * [`process`]: the program that runs the machine, its descriptors, its rights and its end.
 //! * [`tail`]: what the console and that program say, as far as it is kept. [`crash`]: what that tells about a death.
 //! * [`snapshot`]: what a snapshot's folder holds, and whether it can be used.
-//! * [`network`]: the seam to whatever connects machines to a network.
+//! * [`network`]: what connects the machine.
 //!
 //! Invariants: no length, path or number that comes from inside is believed; what is kept of a machine's words is bounded; no file
 //! of an image or a snapshot is ever written to; a machine's files belong to a user of its own where this process may give
@@ -16,7 +16,7 @@
 pub(crate) mod arrival;
 pub(crate) mod crash;
 pub mod disk;
-pub mod network;
+pub(crate) mod network;
 pub(crate) mod process;
 pub mod snapshot;
 pub(crate) mod tail;

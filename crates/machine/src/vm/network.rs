@@ -1,54 +1,40 @@
-//! The seam to whatever connects virtual machines to a network.
+//! The network device of a virtual machine, which leads to a network of its own.
 
-use std::any::Any;
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use guest::protocol::NetworkConfiguration;
+use network::{Framing, Link, Network, Policy};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::spec::MachineSpec;
+use crate::network::configuration;
+use crate::spec::{self, MachineSpec};
 
-/// Connects virtual machines.
-pub trait Connect: Send + Sync + fmt::Debug {
-    /// What the machine `spec` gets; none where it has no network device.
-    fn connect<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, io::Result<Option<Attachment>>>;
-}
+/// The hardware address of each machine's device. Its network has nobody else in it.
+pub(crate) const HARDWARE_ADDRESS: [u8; 6] = [0x02, 0xf1, 0xd0, 0x60, 0x00, 0x02];
 
 /// What one machine is connected by.
-pub struct Attachment {
-    /// Where its frames go.
-    pub link: Link,
-    /// The hardware address of its device.
-    pub hardware_address: [u8; 6],
-    /// What the guest is told.
-    pub configuration: NetworkConfiguration,
-    /// Dropped when nothing of the machine runs any more.
-    pub held: Box<dyn Any + Send + Sync>,
-}
-
-/// Where a machine's frames go.
 #[derive(Debug)]
-pub enum Link {
-    /// A queue of a tap device.
-    Tap(OwnedFd),
-    /// One end of a pair of Unix datagram sockets; each datagram is one Ethernet frame.
-    Frames(OwnedFd),
+pub(crate) struct Attachment {
+    /// Where the device's frames go: a socket of datagrams, one frame each.
+    pub(crate) frames: OwnedFd,
+    /// What the guest is told.
+    pub(crate) configuration: NetworkConfiguration,
+    /// Ends with the machine.
+    pub(crate) network: Network,
 }
 
-impl fmt::Debug for Attachment {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Attachment").field("link", &self.link).finish_non_exhaustive()
-    }
-}
-
-/// Connects nothing: machines have no network device, only their own loopback interface.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Disconnected;
-
-impl Connect for Disconnected {
-    fn connect<'a>(&'a self, _spec: &'a MachineSpec) -> BoxFuture<'a, io::Result<Option<Attachment>>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
+/// Starts the network of a machine; none for one that is to have no device.
+pub(crate) fn attach(spec: &MachineSpec) -> io::Result<Option<Attachment>> {
+    let policy = match &spec.network {
+        spec::Network::None => return Ok(None),
+        spec::Network::Full => {
+            Arc::new(Policy::public(Vec::new()).expect("no exceptions are no contradiction"))
+        }
+        spec::Network::Limited(policy) => Arc::clone(policy),
+    };
+    let (ours, frames) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let network = crate::network::start(&policy, || Ok(Link::new(ours, Framing::Frames)))?;
+    Ok(Some(Attachment { frames, configuration: configuration(), network }))
 }

@@ -4,7 +4,6 @@
 //! runs as a user of its own, whose number no other has. It is killed with this process, by the kernel. One thread waits for its end
 //! and then removes the machine's folder, whatever becomes of everything else here.
 
-use std::any::Any;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
@@ -77,7 +76,7 @@ pub(crate) struct Held {
     pub(crate) scratch: Arc<Scratch>,
     /// Whatever connects it to a network.
     #[expect(dead_code, reason = "only its end counts")]
-    pub(crate) network: Option<Box<dyn Any + Send + Sync>>,
+    pub(crate) network: Option<network::Network>,
 }
 
 impl VmProcess {

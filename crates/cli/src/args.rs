@@ -70,6 +70,10 @@ pub(crate) enum Verb {
     Logs(verb::logs::LogsArgs),
     /// Show a run's steps with the snapshots that were kept before them
     Timeline(verb::timeline::TimelineArgs),
+    /// Go on from a step of a run as it was when the step began
+    Rewind(Box<verb::run::RewindArgs>),
+    /// Try one step many times from the same state and compare
+    Fork(Box<verb::run::ForkArgs>),
     /// Tell what this host can do and what to install for more
     Doctor(verb::doctor::DoctorArgs),
     /// Print a workflow or an action as it is understood

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use run::event::Timestamp;
+use run::event::{Event, Timestamp};
 use run::id::RunId;
 use store::{CheckpointRow, RunQuery, RunRow, RunStatus, Store};
 use vault::Vault;
@@ -60,6 +60,12 @@ impl History {
         }
     }
 
+    /// The last run with checkpoints, where there is one; else the last run.
+    pub(crate) async fn latest_kept(&self) -> Result<String, Failure> {
+        let run = self.store.latest_with_checkpoints().await.map_err(unreadable)?;
+        Ok(run.map_or_else(|| "latest".to_owned(), |run| run.0))
+    }
+
     /// The checkpoints of a run that are there.
     pub(crate) async fn checkpoints(&self, run: &RunId) -> Result<Vec<CheckpointRow>, Failure> {
         let rows = self.store.checkpoints(run).await.map_err(unreadable)?;
@@ -70,6 +76,24 @@ impl History {
         let vault = opened.map_err(|error| Failure::new(Exit::Usage, error))?;
         let is_there = |row: &CheckpointRow| vault.as_ref().is_some_and(|vault| vault.get(&row.id.0).is_ok());
         Ok(rows.into_iter().filter(is_there).collect())
+    }
+
+    /// The events of a run that its state follows from.
+    pub(crate) async fn outline(&self, run: &RunId) -> Result<Vec<Event>, Failure> {
+        let mut all: Vec<Event> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, |last| last.sequence);
+            let events = self.store.outline_after(run, after, PAGE).await.map_err(unreadable)?;
+            if events.is_empty() {
+                return Ok(all);
+            }
+            all.extend(events);
+        }
+    }
+
+    /// The state folder.
+    pub(crate) fn state(&self) -> &StateFolder {
+        &self.state
     }
 
     /// What is known of a run.

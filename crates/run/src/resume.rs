@@ -5,7 +5,7 @@
 //! come of it.
 
 use indexmap::IndexSet;
-use workflow::model::Job;
+use workflow::model::{Job, JobKind, Steps};
 use workflow::plan::{Plan, PlannedWorkflow};
 
 use crate::event::{Event, EventKind, Leg};
@@ -63,6 +63,23 @@ pub fn take_over(
         kinds.extend(path.left_out());
     }
     kinds
+}
+
+/// The definition of a job with steps; none where the plan has no such job.
+#[must_use]
+pub fn definition<'a>(plan: &'a Plan, job: &JobId) -> Option<&'a Steps> {
+    let mut workflow = Some(&plan.root);
+    let parts: Vec<&str> = job.0.split('/').collect();
+    for (number, part) in parts.iter().enumerate() {
+        let planned = workflow?;
+        let own = planned.workflow.job(JobId::from(*part).own_key())?;
+        match &own.kind {
+            JobKind::Steps(steps) if number + 1 == parts.len() => return Some(steps),
+            JobKind::Steps(_) => return None,
+            JobKind::Call(_) => workflow = planned.called(own),
+        }
+    }
+    None
 }
 
 /// The job's group with its attempts in place of its legs.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use workflow::expr::{Contexts, JobStatus, NoHost, Object, Value};
 use workflow::template::{Token, evaluate};
 
+use crate::action::resolve::put_folder;
 use crate::cancel::Stop;
 use crate::checkpoint::{Begin, Boundary, Keeper, restore_files};
 use crate::context::{Evaluator, with_properties};
@@ -78,7 +79,10 @@ impl Setup {
             job.sink.send_all(told).await.map_err(|error| error.to_string())?;
             write_event(&job).await?;
             let globals = match begin.boundary() {
-                Some(Boundary { state, about, .. }) => {
+                Some(Boundary { state, about, attempt, .. }) => {
+                    if *attempt == 1 {
+                        renew_workspace(&job).await?;
+                    }
                     state.as_ref().clone().moved_to(&job.machine).apply(&mut job, about)?
                 }
                 None => {
@@ -229,6 +233,16 @@ impl Setup {
             keeper: Keeper::default(),
         }
     }
+}
+
+/// Puts the files of the working tree in place of those in the workspace, where that is asked for. Others stay.
+async fn renew_workspace(job: &Job) -> Result<(), String> {
+    if !job.options.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.renew_workspace) {
+        return Ok(());
+    }
+    let entries = Some(Arc::clone(&job.tree.entries));
+    let put = put_folder(job, &job.tree.root, entries, &job.workspace).await;
+    put.map_err(|fatal| fatal.to_string())?.map_or(Ok(()), Err)
 }
 
 /// The contexts that are known without a machine.

@@ -44,6 +44,21 @@ impl Store {
         .await
     }
 
+    /// The newest run with checkpoints.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn latest_with_checkpoints(&self) -> Result<Option<RunId>, StoreError> {
+        self.read("find a run with checkpoints", |mut connection| async move {
+            let run = sqlx::query_scalar::<_, Option<String>>("SELECT max(run) FROM checkpoints")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(|source| self.failed("find a run with checkpoints", source))?;
+            Ok((connection, run.map(RunId)))
+        })
+        .await
+    }
+
     /// Forgets checkpoints that are not there any more; those that are forgotten already do no harm.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Show(args) => show::run(&args, config),
         Verb::Logs(args) => logs::run(&args, config),
         Verb::Timeline(args) => timeline::run(&args, config),
+        Verb::Rewind(args) => run::run_rewind(&args, config),
+        Verb::Fork(args) => run::run_fork(&args, config),
         Verb::Check(args) => check::run(&args, config),
         Verb::Parse(args) => parse::run(&args, config),
         Verb::Plan(args) => plan::run(&args, config),

@@ -11,6 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::history::{self, History, local_time, standing, utc_time};
 use crate::output;
 use crate::render::ending::{annotation_line, job_mark};
+use crate::render::resumed::resumed;
 use crate::render::style::Style;
 use crate::render::text::{between, duration, shown};
 use crate::render::view::{JobState, JobView, RunView, StepState, StepView};
@@ -105,6 +106,9 @@ fn text(run: &RunRow, view: &RunView, style: Style) -> String {
     }
     if let Some(reason) = &run.reason {
         lines.push(format!("  reason   {}", style.yellow(&shown(reason, false))));
+    }
+    if let Some((resume, from)) = &view.resumed {
+        lines.push(format!("  from     {}", resumed(resume, from, style)));
     }
     for job in view.jobs.values() {
         lines.push(String::new());

@@ -5,4 +5,5 @@ mod cancel;
 mod jobs;
 mod legs;
 mod random;
+mod resume;
 mod world;

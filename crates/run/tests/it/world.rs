@@ -4,8 +4,9 @@ use indexmap::IndexMap;
 use run::decide::advance;
 use run::event::{Event, EventKind, JobEvent};
 use run::id::{JobId, LeaseId, RunId, RunnerId};
-use run::job::JobSpec;
+use run::job::{JobSpec, Resume};
 use run::lease::Cancel;
+use run::resume::take_over;
 use run::state::{JobPhase, RunState};
 use run::status::Conclusion;
 use workflow::event::{Event as Trigger, Facts};
@@ -74,6 +75,22 @@ impl World {
             file: "main.yml".to_owned(),
             event: "push".to_owned(),
         });
+        world
+    }
+
+    /// A run of the same plan that goes on from a step of this one.
+    pub(crate) fn resumed(&self, resume: &Resume, attempts: u32) -> Self {
+        let plan = self.plan.clone();
+        let mut world = Self { plan, state: RunState::default(), events: Vec::new(), leases: 0 };
+        let first = self.events[0].kind.clone();
+        let taken_over = take_over(&self.plan, &RunId::from("run"), &self.events, resume, attempts);
+        for kind in std::iter::once(first).chain(taken_over) {
+            assert!(world.state.accepts(&kind), "{kind:?}");
+            let event = Event { sequence: world.state.sequence() + 1, at: 0, kind };
+            world.state.apply(&event);
+            world.events.push(event);
+        }
+        world.events.extend(advance(&world.plan, &RunId::from("run"), &mut world.state, 0));
         world
     }
 

@@ -52,6 +52,8 @@ pub struct Checkpoints {
     pub vault: Arc<Vault>,
     /// Which checkpoints stay.
     pub keep: Keep,
+    /// Whether the files of the working tree take the place of those in the workspace of a job that goes on from a checkpoint.
+    pub renew_workspace: bool,
     /// How often a step that failed is tried again from where it began, at most [`MAX_ATTEMPTS`] less one.
     pub retries: u32,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Boundary {
     pub(crate) state: Arc<State>,
     /// Which attempt of the step follows, from 1.
     pub(crate) attempt: u32,
+    /// Whether this job kept it, and not another one that it goes on from.
+    pub(crate) is_own: bool,
 }
 
 /// What a job's machine looked like at the last boundary, and what was said of failures.
@@ -126,7 +130,10 @@ impl Progress {
         let job = &self.job;
         let Some(checkpoints) = &job.options.checkpoints else { return Ok(()) };
         let succeeded = matches!(outcome, Conclusion::Success | Conclusion::Skipped);
-        if checkpoints.keep == Keep::Steps || (checkpoints.keep == Keep::Failures && !succeeded) {
+        if !boundary.is_own
+            || checkpoints.keep == Keep::Steps
+            || (checkpoints.keep == Keep::Failures && !succeeded)
+        {
             return Ok(());
         }
         let Boundary { step, checkpoint, .. } = boundary;
@@ -164,7 +171,7 @@ async fn keep(
         keep_files(job, &checkpoints.vault, &id, documents).await?
     };
     let (checkpoint, about, state) = (CheckpointId(id), Arc::new(about), Arc::new(state));
-    Ok((Boundary { step, checkpoint, kind, about, state, attempt: 1 }, bytes))
+    Ok((Boundary { step, checkpoint, kind, about, state, attempt: 1, is_own: true }, bytes))
 }
 
 async fn keep_memory(

@@ -45,6 +45,7 @@ impl Begin {
             about: Arc::new(about),
             state: Arc::new(state),
             attempt: 1,
+            is_own: false,
         };
         Ok(Self::At(boundary, resume.extent))
     }

@@ -147,6 +147,14 @@ impl Plan {
         }
     }
 
+    /// Sets `github.run_attempt`: a run that goes on from another one is a later attempt of it.
+    pub fn set_run_attempt(&mut self, attempt: u64) {
+        if let Some(mut github) = self.github.as_object().cloned() {
+            github.insert("run_attempt", attempt.to_string());
+            self.github = github.into();
+        }
+    }
+
     /// The evaluated `run-name`; `None` where the workflow has none, or it has no value.
     #[must_use]
     pub fn run_name(&self) -> Option<String> {

@@ -113,7 +113,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn secret(text: &str) -> Result<SecretSource, String> {
+pub(super) fn secret(text: &str) -> Result<SecretSource, String> {
     match text.split_once('=') {
         None if !text.is_empty() => Ok(SecretSource::Environment(text.to_owned())),
         Some((name, "-")) if !name.is_empty() => Ok(SecretSource::Stdin(name.to_owned())),
@@ -122,7 +122,7 @@ fn secret(text: &str) -> Result<SecretSource, String> {
     }
 }
 
-fn action(text: &str) -> Result<(String, PathBuf), String> {
+pub(super) fn action(text: &str) -> Result<(String, PathBuf), String> {
     let expected = || "expected OWNER/REPO@REF=FOLDER".to_owned();
     let at = text.find('@').ok_or_else(expected)?;
     let equals = at + text[at..].find('=').ok_or_else(expected)?;

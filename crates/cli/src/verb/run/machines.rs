@@ -24,11 +24,35 @@ const UBUNTU: [&str; 6] =
 /// The fewest jobs at a time where nobody says how many: jobs mostly wait for processes, disks and networks.
 const LEAST_PARALLEL: usize = 8;
 
+/// What is asked of machines and of the runner that makes them.
+pub(super) struct Asked {
+    pub(super) machine: MachineChoice,
+    pub(super) platform: Vec<(String, MachineChoice)>,
+    pub(super) network: NetworkChoice,
+    pub(super) parallel: Option<u16>,
+    pub(super) action: Vec<(String, PathBuf)>,
+    pub(super) secret: Vec<SecretSource>,
+}
+
+impl From<&RunArgs> for Asked {
+    fn from(args: &RunArgs) -> Self {
+        Self {
+            machine: args.machine,
+            platform: args.platform.clone(),
+            network: args.network,
+            parallel: args.parallel,
+            action: args.action.clone(),
+            secret: args.secret.clone(),
+        }
+    }
+}
+
 /// The kinds of machines that the command line asks for, being looked for.
 pub(super) struct Machines {
     /// For jobs that no platform names; none where a platform names all of them.
     default: Option<JoinHandle<Found>>,
     platforms: Vec<(String, JoinHandle<Found>)>,
+    asked: Asked,
     quiet: bool,
 }
 
@@ -36,7 +60,7 @@ type Found = Result<(Arc<dyn Backend>, String), NoBackend>;
 
 /// Starts to look for machines; where a sandbox has to be tried, that takes some milliseconds, in which other things are
 /// done.
-pub(super) fn look_for(args: &RunArgs, quiet: bool) -> Machines {
+pub(super) fn look_for(asked: Asked, quiet: bool) -> Machines {
     let look = |choice: MachineChoice| {
         let path = search_path();
         std::thread::spawn(move || {
@@ -44,13 +68,14 @@ pub(super) fn look_for(args: &RunArgs, quiet: bool) -> Machines {
             Ok((Arc::from(selection.backend), selection.reason))
         })
     };
-    let mut platforms = args.platform.clone();
+    let mut platforms = asked.platform.clone();
     // What is named by its label is not what `*` means.
     platforms.sort_by_key(|(label, _)| label == ANY);
     let all_named = platforms.last().is_some_and(|(label, _)| label == ANY);
     Machines {
-        default: (!all_named).then(|| look(args.machine)),
+        default: (!all_named).then(|| look(asked.machine)),
         platforms: platforms.into_iter().map(|(label, choice)| (label, look(choice))).collect(),
+        asked,
         quiet,
     }
 }
@@ -72,38 +97,37 @@ fn search_path() -> Vec<PathBuf> {
 impl Machines {
     /// The runner's settings, once the machines are found.
     pub(super) fn options(
-        self,
-        args: &RunArgs,
+        mut self,
         tree: WorkingTree,
         state: &StateFolder,
         checkpoints: Option<Checkpoints>,
     ) -> Result<Options, Failure> {
         let mut labels: Vec<String> = served_labels();
         labels.extend(self.platforms.iter().map(|(label, _)| label.clone()));
-        let default = self.default.map(found).transpose()?;
+        let default = self.default.take().map(found).transpose()?;
         if let (Some((backend, reason)), false) = (&default, self.quiet) {
             output::to_stderr(&format!("machine: {} ({reason})", backend.name()));
         }
         let mut platforms = Vec::new();
-        for (label, looking) in self.platforms {
+        for (label, looking) in std::mem::take(&mut self.platforms) {
             platforms.push(Platform { label, backend: found(looking)?.0 });
         }
         let named = platforms.last().map(|platform| Arc::clone(&platform.backend));
         let backend = default.map(|(backend, _)| backend).or(named).expect("a machine was looked for");
         let mut actions = ActionSources::default();
-        for (reference, folder) in &args.action {
+        for (reference, folder) in &self.asked.action {
             actions.add(reference, absolute(folder)?);
         }
         Ok(Options {
             runner: RunnerId(state.owner().id().to_owned()),
             labels,
-            capacity: args.parallel.map_or_else(default_parallel, usize::from),
+            capacity: self.asked.parallel.map_or_else(default_parallel, usize::from),
             backend,
             platforms,
             tree,
             actions,
-            caller: caller(&args.secret),
-            network: match args.network {
+            caller: caller(&self.asked.secret),
+            network: match self.asked.network {
                 NetworkChoice::Full => Network::Full,
                 NetworkChoice::None => Network::None,
             },

@@ -5,8 +5,11 @@
 
 mod args;
 mod dispatch;
+mod fork;
 mod machines;
+mod place;
 mod prepare;
+mod rewind;
 mod signal;
 mod snapshots;
 mod values;
@@ -31,8 +34,10 @@ use workflow::plan::Plan;
 pub(crate) use self::args::RunArgs;
 use self::args::RunFormat;
 use self::dispatch::InProcess;
+pub(crate) use self::fork::{ForkArgs, run as run_fork};
 use self::machines::Machines;
 use self::prepare::Prepared;
+pub(crate) use self::rewind::{RewindArgs, run as run_rewind};
 use self::signal::Signals;
 use self::watch::{Batch, Ended, Watch};
 use crate::config::Config;
@@ -54,7 +59,7 @@ const WAITING_BATCHES: usize = 1;
 const LAST_THREADS: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
-    let machines = machines::look_for(args, config.quiet);
+    let machines = machines::look_for(args.into(), config.quiet);
     let prepared = prepare::prepare(args, config.stderr)?;
     let mut screen = screen(args.format, config, prepared.plans.len());
     if prepared.plans.is_empty() {
@@ -71,16 +76,20 @@ pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
     if !config.quiet {
         prepared.plans.iter().filter_map(note_on_event).for_each(|note| output::to_stderr(&note));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Usage, error).while_doing("cannot start"))?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(drive(args, config, machines, prepared, screen.as_mut()));
     // Gives the terminal back before anything else is said.
     drop(screen);
     machine::scratch::wait_for_removals();
     runtime.shutdown_timeout(LAST_THREADS);
     ended
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Usage, error).while_doing("cannot start"))
 }
 
 /// What is said of a workflow that runs because it is named, though its event never starts it.
@@ -126,7 +135,7 @@ async fn drive(
     number(&store, &mut prepared).await?;
     let checkpoints = args.snapshots.open(&state, &store).await?;
     let vault = checkpoints.as_ref().map(|checkpoints| Arc::clone(&checkpoints.vault));
-    let options = machines.options(args, prepared.tree.clone(), &state, checkpoints)?;
+    let options = machines.options(prepared.tree.clone(), &state, checkpoints)?;
     let control = Control::open(store.clone(), settings(&state, &options));
     let runs = submit(&control, prepared.submissions()).await?;
     let cancel_after = args.cancel_after;

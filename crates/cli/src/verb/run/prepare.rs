@@ -92,7 +92,7 @@ pub(super) fn prepare(args: &RunArgs, style: Style) -> Result<Prepared, Failure>
     Ok(Prepared { root, tree, plans, considered: files.len(), held, secrets })
 }
 
-fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(super) fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let folder = given.unwrap_or(Path::new("."));
     let cannot = |error| {
         Failure::new(Exit::Usage, error)
@@ -109,7 +109,7 @@ fn actor(repository: &Repository) -> String {
     if login.is_empty() { "local".to_owned() } else { login }
 }
 
-fn options<'a>(resolver: &'a CalledWorkflows<'a>) -> ReadOptions<'a> {
+pub(super) fn options<'a>(resolver: &'a CalledWorkflows<'a>) -> ReadOptions<'a> {
     ReadOptions {
         background_steps: true,
         strictness: Strictness::Runner,
@@ -235,7 +235,7 @@ impl Planner<'_> {
 }
 
 /// The failure that shows every error with its place.
-fn refusal(refused: &[(&SourceFile, Vec<Diagnostic>)], style: Style) -> Failure {
+pub(super) fn refusal(refused: &[(&SourceFile, Vec<Diagnostic>)], style: Style) -> Failure {
     let names: Vec<_> = refused.iter().map(|(file, _)| format!("`{}`", file.name())).collect();
     let mut count = 0;
     let mut notes = Vec::new();

@@ -45,7 +45,8 @@ pub(crate) enum SnapshotChoice {
 }
 
 impl SnapshotArgs {
-    fn limits(&self) -> Limits {
+    /// What checkpoints may take.
+    pub(super) fn limits(&self) -> Limits {
         Limits { runs: self.snapshot_runs as usize, bytes: self.snapshot_space }
     }
 
@@ -53,7 +54,8 @@ impl SnapshotArgs {
         self.snapshots != SnapshotChoice::Off || self.rollback > 0
     }
 
-    fn keep(&self) -> Keep {
+    /// Which checkpoints stay.
+    pub(super) fn keep(&self) -> Keep {
         match self.snapshots {
             SnapshotChoice::Off => Keep::Nothing,
             SnapshotChoice::Failure => Keep::Failures,
@@ -85,7 +87,7 @@ impl SnapshotArgs {
             Ok((vault, gone)) => {
                 forget(store, gone).await?;
                 let (vault, keep, retries) = (Arc::new(vault), self.keep(), self.rollback);
-                Ok(Some(Checkpoints { vault, keep, retries }))
+                Ok(Some(Checkpoints { vault, keep, renew_workspace: false, retries }))
             }
             Err(error) => {
                 let reason = Failure::new(Exit::Usage, error).cause();

@@ -44,6 +44,22 @@ impl Store {
         .await
     }
 
+    /// Those of these checkpoints that no run tells of.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn untold_checkpoints(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        self.read("list checkpoints", |mut connection| async move {
+            let told: Vec<String> = sqlx::query_scalar("SELECT id FROM checkpoints")
+                .fetch_all(&mut connection)
+                .await
+                .map_err(|source| self.failed("list checkpoints", source))?;
+            let told: std::collections::HashSet<String> = told.into_iter().collect();
+            Ok((connection, ids.iter().filter(|id| !told.contains(*id)).cloned().collect()))
+        })
+        .await
+    }
+
     /// The newest run with checkpoints.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 //! Whoever runs in the machine may change the folder meanwhile: everything is opened from its folder's descriptor without
 //! following links, so that no more than the folder is read. A file that changes while it is read is kept as it was read.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -61,7 +62,12 @@ pub struct Captured {
     pub left_out: u64,
 }
 
+/// Which entries are left out, by their paths relative to the folder.
+pub type LeaveOut<'a> = &'a (dyn Fn(&Path) -> bool + Sync);
+
 struct Capture<'a> {
+    top: &'a Path,
+    leave_out: LeaveOut<'a>,
     chunks: &'a Chunks,
     room: &'a Room,
     started: SystemTime,
@@ -77,6 +83,7 @@ pub(crate) fn capture(
     room: &Room,
     folder: &Path,
     seen: &mut Seen,
+    leave_out: LeaveOut<'_>,
 ) -> Result<Captured, VaultError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = openat(rustix::fs::CWD, folder, flags, Mode::empty()).map_err(|error| match error {
@@ -84,6 +91,8 @@ pub(crate) fn capture(
         error => VaultError::Read { path: folder.to_owned(), source: error.into() },
     })?;
     let mut capture = Capture {
+        top: folder,
+        leave_out,
         chunks,
         room,
         started: SystemTime::now(),
@@ -122,8 +131,10 @@ impl Capture<'_> {
                 let below = std::mem::take(&mut gone.below);
                 SeenEntry { entry: gone.entry.clone(), stamp: gone.stamp, below }
             });
-            path.push(std::ffi::OsStr::new(&*name.to_string_lossy()));
-            let now = self.entry(folder.as_fd(), &name, path, known, depth);
+            path.push(OsStr::from_bytes(name.to_bytes()));
+            let is_left_out = path.strip_prefix(self.top).is_ok_and(self.leave_out);
+            let now =
+                if is_left_out { Ok(None) } else { self.entry(folder.as_fd(), &name, path, known, depth) };
             path.pop();
             if let Some((entry, is_new)) = now? {
                 changed |= is_new;

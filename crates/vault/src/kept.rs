@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use crate::capture::{self, Captured, Seen};
+use crate::capture::{self, Captured, LeaveOut, Seen};
 use crate::chunks::Chunks;
 use crate::error::VaultError;
 use crate::prune;
@@ -43,6 +43,8 @@ pub struct Vault {
     pub(crate) chunks: Chunks,
     pub(crate) room: Room,
     pub(crate) lock: File,
+    /// What was there when it was opened, where nobody else used the folder then.
+    found: Option<Vec<String>>,
     /// Whether something was removed, so that there may be chunks that nothing refers to.
     removed: AtomicBool,
 }
@@ -110,16 +112,18 @@ impl Vault {
         let path = folder.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(VaultError::write(&path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let is_alone = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if is_alone {
             empty(&folder.join("new"))?;
         }
+        let found = if is_alone { Some(ids(&folder.join("kept"))?) } else { None };
         flock(&lock, FlockOperation::LockShared).map_err(|error| VaultError::read(&path)(error.into()))?;
         let used = fs::read_to_string(folder.join("used")).ok().and_then(|text| text.trim().parse().ok());
         let room =
             Room { folder: folder.to_owned(), budget, used: AtomicU64::new(0), looked: AtomicU64::new(0) };
         room.set_used(used.unwrap_or_default());
         let chunks = Chunks::new(folder.join("chunks"), folder.join("new"));
-        Ok(Self { folder: folder.to_owned(), chunks, room, lock, removed: AtomicBool::new(false) })
+        Ok(Self { folder: folder.to_owned(), chunks, room, lock, found, removed: AtomicBool::new(false) })
     }
 
     /// Opens the folder where there is one.
@@ -177,14 +181,14 @@ impl Vault {
     /// # Errors
     /// When the folder cannot be read.
     pub fn ids(&self) -> Result<Vec<String>, VaultError> {
-        let folder = self.folder.join("kept");
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(VaultError::read(&folder))? {
-            let name = entry.map_err(VaultError::read(&folder))?.file_name();
-            ids.extend(name.into_string().ok().filter(|name| is_id(name)));
-        }
-        ids.sort_unstable();
-        Ok(ids)
+        ids(&self.folder.join("kept"))
+    }
+
+    /// The ids of all checkpoints that were there when the folder was opened, where nobody else used it then: whoever made them
+    /// has told of them by now, or never will.
+    #[must_use]
+    pub fn found(&self) -> &[String] {
+        self.found.as_deref().unwrap_or_default()
     }
 
     /// Removes a checkpoint; its chunks are removed when they are next looked at. One that is gone is gone.
@@ -271,12 +275,19 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Keeps the folder `folder` of the host under `name`, reading only what changed since it was `seen`. Returns what that took.
+    /// Keeps the folder `folder` of the host under `name`, but for what is to be left out, reading only what changed since it was
+    /// `seen`. Returns what that took.
     ///
     /// # Errors
     /// When something cannot be read or written, or does not fit.
-    pub fn capture(&mut self, name: &str, folder: &Path, seen: &mut Seen) -> Result<Captured, VaultError> {
-        let captured = capture::capture(&self.vault.chunks, &self.vault.room, folder, seen)?;
+    pub fn capture(
+        &mut self,
+        name: &str,
+        folder: &Path,
+        seen: &mut Seen,
+        leave_out: LeaveOut<'_>,
+    ) -> Result<Captured, VaultError> {
+        let captured = capture::capture(&self.vault.chunks, &self.vault.room, folder, seen, leave_out)?;
         self.trees.push_str(&format!("{} {name}\n", captured.root));
         self.added += captured.added;
         Ok(captured)
@@ -371,6 +382,16 @@ impl Kept<'_> {
 fn is_id(id: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !id.is_empty() && id.len() <= 200 && !id.starts_with('.') && id.bytes().all(fits)
+}
+
+fn ids(folder: &Path) -> Result<Vec<String>, VaultError> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder).map_err(VaultError::read(folder))? {
+        let name = entry.map_err(VaultError::read(folder))?.file_name();
+        ids.extend(name.into_string().ok().filter(|name| is_id(name)));
+    }
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// Removes all that is in a folder.

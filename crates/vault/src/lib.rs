@@ -27,7 +27,7 @@ mod prune;
 mod restore;
 mod tree;
 
-pub use capture::{Captured, Seen};
+pub use capture::{Captured, LeaveOut, Seen};
 pub use error::VaultError;
 pub use kept::{Draft, Kept, Limits, Vault};
 pub use prune::Pruned;

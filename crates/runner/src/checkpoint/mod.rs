@@ -17,9 +17,10 @@ mod resume;
 mod secret;
 mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use machine::Place;
 use run::event::{CheckpointKind, JobEvent};
 use run::id::CheckpointId;
 use run::status::Conclusion;
@@ -28,6 +29,7 @@ use vault::{Seen, Vault, VaultError};
 
 use crate::environment::Globals;
 use crate::job::{Fatal, Job};
+use crate::process::COMMAND_FOLDER;
 use crate::sink::with_sources;
 use crate::steps::Progress;
 
@@ -206,13 +208,34 @@ async fn keep_files(
                 all.push((name, Seen::default()));
                 all.len() - 1
             });
-            draft.capture(name, folder, &mut all[place].1)?;
+            let temp = temp_in(&job, name);
+            let leave_out = |path: &Path| temp.as_ref().is_some_and(|temp| is_runners_own(path, temp));
+            draft.capture(name, folder, &mut all[place].1, &leave_out)?;
         }
         draft.write(ABOUT, &about)?;
         draft.write(STATE, &state)?;
         draft.publish()
     });
     Ok(keeping.await.expect("keeping files does not panic")?)
+}
+
+/// `RUNNER_TEMP` relative to a folder of the machine, where it lies in it.
+fn temp_in(job: &Job, folder: &str) -> Option<PathBuf> {
+    let (home, temp) = (job.machine.path(Place::Home), Path::new(&job.temp));
+    match folder {
+        "temp" => Some(PathBuf::new()),
+        "home" => temp.strip_prefix(home).ok().map(Path::to_owned),
+        _ => None,
+    }
+}
+
+/// Whether the runner itself wrote the file or folder, for one step: scripts and command files hold values of secrets, and no
+/// later step needs them.
+fn is_runners_own(path: &Path, temp: &Path) -> bool {
+    let Some(name) = path.strip_prefix(temp).ok().and_then(Path::to_str) else { return false };
+    let number = name.split('.').next().unwrap_or_default();
+    let is_script = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_script && !name.contains('/')) || name == COMMAND_FOLDER
 }
 
 /// Says that nothing was kept; the same reason once.
@@ -248,4 +271,29 @@ pub(crate) async fn restore_files(
     });
     let restored: Result<(), VaultError> = restoring.await.expect("restoring files does not panic");
     restored.map_err(|error| with_sources(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::is_runners_own;
+
+    fn check(path: &str, expected: bool) {
+        assert_eq!(is_runners_own(Path::new(path), Path::new("work/_temp")), expected, "{path}");
+    }
+
+    #[test]
+    fn scripts_and_command_files_are_the_runners_own() {
+        check("work/_temp/12.sh", true);
+        check("work/_temp/3.py", true);
+        check("work/_temp/4", true);
+        check("work/_temp/_runner_file_commands", true);
+        check("work/_temp", false);
+        check("work/_temp/file", false);
+        check("work/_temp/1a.sh", false);
+        check("work/_temp/5/file", false);
+        check("work/other/12.sh", false);
+        check("12.sh", false);
+    }
 }

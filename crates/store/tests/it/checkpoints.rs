@@ -34,6 +34,8 @@ async fn are_listed_by_step_and_replaced_by_their_id() {
         vec![Change::Drop { checkpoint: row(&run, 0, 0).id }, Change::Drop { checkpoint: "other".into() }];
     keep(&store, write(&run, 0, vec![], drop)).await;
     check(&store, &run, &[row(&run, 1, 30)]).await;
+    let ids = [row(&run, 0, 0).id.0, row(&run, 1, 0).id.0];
+    assert_eq!(store.untold_checkpoints(&ids).await.unwrap(), [ids[0].clone()]);
     assert_eq!(store.latest_with_checkpoints().await.unwrap(), Some(run.clone()));
     check(&store, &create(&store, "other").await, &[]).await;
 }

@@ -37,7 +37,7 @@ impl Place {
     /// Keeps the folder as a checkpoint; returns how many bytes that added.
     pub(crate) fn keep(&self, vault: &Vault, id: &str, seen: &mut Seen) -> Result<u64, VaultError> {
         let mut draft = vault.begin(id)?;
-        draft.capture("home", &self.at("from"), seen)?;
+        draft.capture("home", &self.at("from"), seen, &|_| false)?;
         draft.write("state", b"{}")?;
         draft.publish()
     }
@@ -165,11 +165,27 @@ fn sockets_and_pipes_are_left_out_and_counted() {
     let _socket = std::os::unix::net::UnixListener::bind(place.at("from/socket")).unwrap();
     let vault = place.vault(PLENTY);
     let mut draft = vault.begin("run.1").unwrap();
-    let captured = draft.capture("home", &place.at("from"), &mut Seen::default()).unwrap();
+    let captured = draft.capture("home", &place.at("from"), &mut Seen::default(), &|_| false).unwrap();
     assert_eq!(captured.left_out, 1);
     draft.publish().unwrap();
     place.restore(&vault, "run.1", "to").unwrap();
     assert!(!place.at("to/socket").exists() && place.at("to/file").exists());
+}
+
+#[test]
+fn what_is_to_be_left_out_is_not_kept() {
+    let place = Place::new();
+    for name in ["temp/1.sh", "temp/file", "deep/temp/1.sh"] {
+        place.write(name, name);
+    }
+    let vault = place.vault(PLENTY);
+    let mut draft = vault.begin("run.1").unwrap();
+    let leave_out = |path: &Path| path == Path::new("temp/1.sh");
+    draft.capture("home", &place.at("from"), &mut Seen::default(), &leave_out).unwrap();
+    draft.publish().unwrap();
+    place.restore(&vault, "run.1", "to").unwrap();
+    let is_there = |name: &str| place.at("to").join(name).exists();
+    assert_eq!(["temp/1.sh", "temp/file", "deep/temp/1.sh"].map(is_there), [false, true, true]);
 }
 
 #[test]

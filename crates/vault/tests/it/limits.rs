@@ -65,7 +65,7 @@ fn what_a_dead_process_was_writing_is_swept() {
     let vault = place.vault(PLENTY);
     place.keep(&vault, "run.1", &mut Seen::default()).unwrap();
     let mut draft = vault.begin("run.2").unwrap();
-    draft.capture("home", &place.at("from"), &mut Seen::default()).unwrap();
+    draft.capture("home", &place.at("from"), &mut Seen::default(), &|_| false).unwrap();
     // A process that is killed does not tidy up.
     std::mem::forget(draft);
     fs::write(place.at("vault/new/chunk-1-1"), "half").unwrap();

@@ -86,6 +86,7 @@ impl SnapshotArgs {
         match opened {
             Ok((vault, gone)) => {
                 forget(store, gone).await?;
+                remove_untold(&vault, store).await?;
                 let (vault, keep, retries) = (Arc::new(vault), self.keep(), self.rollback);
                 Ok(Some(Checkpoints { vault, keep, renew_workspace: false, retries }))
             }
@@ -110,6 +111,16 @@ impl SnapshotArgs {
             }
         }
     }
+}
+
+/// Removes checkpoints that no run tells of: whoever made them died before it could.
+async fn remove_untold(vault: &Vault, store: &Store) -> Result<(), Failure> {
+    let untold = store.untold_checkpoints(vault.found()).await;
+    for id in untold.map_err(|error| Failure::new(Exit::Usage, error))? {
+        // One that cannot be removed now is found by the next start.
+        drop(vault.remove(&id));
+    }
+    Ok(())
 }
 
 async fn forget(store: &Store, gone: Vec<String>) -> Result<(), Failure> {

@@ -78,6 +78,13 @@ impl Place {
     }
 }
 
+/// A test that is skipped must be seen to be.
+pub(crate) fn skipped(reason: &str) {
+    use std::io::Write;
+    // There is no other place to say it.
+    let _ = writeln!(std::io::stderr().lock(), "skipped: {reason}");
+}
+
 pub(crate) fn answer(output: Output) -> Answer {
     Answer {
         code: output.status.code(),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Answer, Place, answer};
+use crate::command::{Answer, Place, answer, skipped};
 
 /// The kinds of machines to test; one that this host cannot make is said.
 fn machines() -> Vec<&'static str> {
@@ -11,7 +11,7 @@ fn machines() -> Vec<&'static str> {
     match machine::probe::try_namespace(&path) {
         Ok(_) => vec!["host", "namespace"],
         Err(error) => {
-            eprintln!("skipped: no namespace machines: {error}");
+            skipped(&format!("no namespace machines: {error}"));
             vec!["host"]
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::command::Place;
+use crate::command::{Place, skipped};
 
 /// Steps that each make another file of three megabytes that cannot be kept twice as one.
 const LARGE: &str = "
@@ -79,7 +79,7 @@ fn a_full_disk_costs_the_snapshot_and_not_the_run() {
     fs::create_dir_all(&folder).expect("a folder can be made");
     let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=5m", "none"]).arg(&folder).output();
     if !mount.is_ok_and(|mount| mount.status.success()) {
-        eprintln!("skipped: this user cannot mount a small file system");
+        skipped("this user cannot mount a small file system");
         return;
     }
     let run = place.call(&RUN);

@@ -74,6 +74,8 @@ pub(crate) enum Verb {
     Rewind(Box<verb::run::RewindArgs>),
     /// Try one step many times from the same state and compare
     Fork(Box<verb::run::ForkArgs>),
+    /// Build and look after the images that virtual machines boot from
+    Image(verb::image::ImageArgs),
     /// Tell what this host can do and what to install for more
     Doctor(verb::doctor::DoctorArgs),
     /// Print a workflow or an action as it is understood

@@ -25,6 +25,10 @@ pub(crate) struct Config {
     pub(crate) search_path: Option<OsString>,
     /// Where is kept what can be found out again.
     pub(crate) cache: Option<PathBuf>,
+    /// Where is kept what was made and is needed again: images.
+    pub(crate) data: Option<PathBuf>,
+    /// The time that no file of an image is newer than: `SOURCE_DATE_EPOCH`.
+    pub(crate) epoch: Option<OsString>,
 }
 
 /// Where the state folder is.
@@ -54,6 +58,8 @@ impl Config {
             },
             search_path: read("PATH"),
             cache: conventional_folder(&read, "XDG_CACHE_HOME", ".cache"),
+            data: conventional_folder(&read, "XDG_DATA_HOME", ".local/share"),
+            epoch: read("SOURCE_DATE_EPOCH"),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod expr;
+pub(crate) mod image;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod lsp;
@@ -36,6 +37,7 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Event(args) => event::run(&args),
         Verb::Doctor(args) => doctor::run(&args, config),
         Verb::Completions(args) => completions::run(&args),
+        Verb::Image(args) => image::run(&args, config),
         Verb::Expr(args) => expr::run(&args),
         Verb::Lsp(args) => lsp::run(&args, config),
     }

@@ -1,0 +1,37 @@
+//! Where root file systems and kernels come from, one module for each kind of origin.
+
+pub(crate) mod archive;
+pub(crate) mod debian;
+pub(crate) mod folder;
+pub(crate) mod kernel;
+
+use std::collections::BTreeMap;
+
+use crate::tree::Tree;
+
+/// A root file system with what its origin says about running things in it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) tree: Tree,
+    /// What it was made from, for the manifest.
+    pub(crate) origin: String,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Whom processes run as: a name or number in the image. `None` is the user `runner`, who is made.
+    pub(crate) user: Option<String>,
+    pub(crate) working_directory: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Root {
+    /// A tree about which nothing is known.
+    pub(crate) fn new(tree: Tree, origin: String) -> Self {
+        Self {
+            tree,
+            origin,
+            environment: BTreeMap::new(),
+            user: None,
+            working_directory: None,
+            labels: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of images as callers see them.

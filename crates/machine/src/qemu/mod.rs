@@ -30,7 +30,7 @@ use tokio::net::UnixStream;
 
 use crate::backend::{Backend, BackendName, BootError, Booted};
 use crate::scratch::Scratch;
-use crate::spec::{MachineSpec, Size};
+use crate::spec::{MachineSpec, Network, Size};
 use crate::started::create_scratch;
 use crate::vm::arrival::{self, Folders, Paths};
 use crate::vm::network;
@@ -127,12 +127,20 @@ pub struct Qemu {
     program: Program,
     accelerator: Accelerator,
     image: Image,
+    /// What machines that are booted begin as copies of.
+    warm: Option<PathBuf>,
 }
 
 impl Qemu {
     /// Machines of an image.
     pub fn new(program: Program, accelerator: Accelerator, image: Image) -> Self {
-        Self { program, accelerator, image }
+        Self { program, accelerator, image, warm: None }
+    }
+
+    /// Lets machines begin as copies of a machine that was kept in this folder after its boot, before anything ran in it. One of
+    /// another size or with another network boots all the same, and so does each where the snapshot cannot be used.
+    pub fn starting_from(self, snapshot: PathBuf) -> Self {
+        Self { warm: Some(snapshot), ..self }
     }
 
     /// What makes the processor.
@@ -143,6 +151,20 @@ impl Qemu {
     /// What a snapshot has to be by.
     fn description(&self) -> String {
         format!("QEMU {} ({})", self.program.version, self.accelerator)
+    }
+
+    /// The snapshot that a machine can begin from, if there is one.
+    fn warm_for(&self, spec: &MachineSpec) -> Option<Snapshot> {
+        let description = self.description();
+        let expected = self.expected(&description);
+        let snapshot = Snapshot::open(self.warm.as_ref()?, &expected).ok()?;
+        let has_network = spec.network != Network::None;
+        let fits = snapshot.size() == vm::bounded(spec.size) && snapshot.manifest.has_network == has_network;
+        fits.then_some(snapshot)
+    }
+
+    fn expected<'a>(&'a self, description: &'a str) -> Expected<'a> {
+        Expected { backend: BackendName::Qemu, program: description, image: &self.image.digest }
     }
 
     fn spawn_error(&self) -> impl Fn(io::Error) -> BootError + '_ {
@@ -271,7 +293,7 @@ impl Backend for Qemu {
 
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
-            let machine = self.launch(spec, None, Folders::Fill).await?;
+            let machine = self.launch(spec, self.warm_for(spec), Folders::Fill).await?;
             Ok(Box::new(machine) as Box<dyn Booted>)
         })
     }
@@ -287,8 +309,7 @@ impl Backend for Qemu {
     ) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
             let description = self.description();
-            let expected =
-                Expected { backend: BackendName::Qemu, program: &description, image: &self.image.digest };
+            let expected = self.expected(&description);
             let unusable = |source| BootError::Snapshot { path: folder.to_owned(), source };
             let snapshot = Snapshot::open(folder, &expected).map_err(unusable)?;
             let launched = self.launch(spec, Some(snapshot), Folders::Keep).await;

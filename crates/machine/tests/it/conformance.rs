@@ -9,14 +9,16 @@ use machine::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{backends, finish, left, parent, processes_with, run, shell, spec};
+use crate::fixture::{
+    backends, count_in, finish, left, parent, processes_with, run, shell, spec, vm_program,
+};
 
 /// Runs `test` in a machine of each backend, made as `change` says.
 async fn check_with<F: Future>(
     change: impl Fn(&mut MachineSpec),
     test: impl Fn(std::sync::Arc<Machine>) -> F,
 ) {
-    for backend in backends() {
+    for backend in backends().await {
         let root = tempfile::tempdir().expect("a temporary folder");
         let mut spec = spec(root.path());
         change(&mut spec);
@@ -170,10 +172,10 @@ async fn what_a_process_leaves_is_killed_before_it_counts_as_ended_where_that_is
         process.next_output().await.unwrap();
         let signaller = process.signaller();
         signaller.kill_rest().await.unwrap();
-        assert!(count_of(&mark) > 0);
+        assert!(count_in(&machine, &mark).await > 0);
         signaller.send(15, Scope::Process).await.unwrap();
         assert_eq!(process.wait().await, Ok(ExitStatus::Signal(15)));
-        assert_eq!(count_of(&mark), 0);
+        assert_eq!(count_in(&machine, &mark).await, 0);
         // There is nothing left of it, so that there is nothing to do.
         signaller.kill_rest().await.unwrap();
     })
@@ -248,7 +250,7 @@ async fn a_pipe_in_the_place_of_a_file_is_refused() {
 #[tokio::test]
 async fn a_machines_files_on_the_host_are_its_users_alone() {
     let scratch = tempfile::tempdir().unwrap();
-    for backend in backends() {
+    for backend in backends().await {
         let spec = spec(scratch.path());
         let machine = Machine::start(&*backend, &spec).await.unwrap();
         for entry in std::fs::read_dir(&spec.scratch).unwrap().flatten() {
@@ -306,7 +308,7 @@ async fn folders_begin_with_what_is_asked_for() {
     })
     .await;
     assert!(!root.join("new").exists());
-    for backend in backends() {
+    for backend in backends().await {
         let scratch = tempfile::tempdir().unwrap();
         let mut spec = spec(scratch.path());
         spec.folders.push(folder(&["src/gone.rs"]));
@@ -340,7 +342,7 @@ async fn what_cannot_start_says_why() {
 
 #[tokio::test]
 async fn stopping_kills_everything_and_fails_what_was_running() {
-    for backend in backends() {
+    for backend in backends().await {
         let root = tempfile::tempdir().unwrap();
         let machine = Machine::start(&*backend, &spec(root.path())).await.unwrap();
         let mark = format!("{}", 7_000_000 + std::process::id());
@@ -348,10 +350,10 @@ async fn stopping_kills_everything_and_fails_what_was_running() {
             format!("setsid setsid sleep {mark} & trap '' TERM INT; echo up; sleep {mark}; sleep {mark}");
         let mut process = machine.exec(shell(&machine, &script)).await.unwrap();
         process.next_output().await.unwrap();
-        assert!(count_of(&mark) > 0);
+        assert!(count_in(&machine, &mark).await > 0);
         machine.stop().await;
         machine::scratch::wait_for_removals();
-        assert_eq!(count_of(&mark), 0);
+        assert_eq!(processes_with(&mark, None).len(), 0);
         assert!(process.wait().await.is_err() || process.wait().await == Ok(ExitStatus::Signal(9)));
         let after = machine.exec(shell(&machine, "true")).await;
         assert!(matches!(after, Err(MachineError::Lost { .. })), "{after:?}");
@@ -368,19 +370,22 @@ async fn dropping_a_process_kills_its_tree() {
         drop(process);
         // A request is carried out after those before it.
         run(&machine, "true").await;
-        assert_eq!(count_of(&mark), 0);
+        assert_eq!(count_in(&machine, &mark).await, 0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_agent_that_is_killed_is_an_error_for_its_processes() {
-    for backend in backends() {
+    for backend in backends().await {
         let root = tempfile::tempdir().unwrap();
         let machine = Machine::start(&*backend, &spec(root.path())).await.unwrap();
         let mark = format!("{}", 9_000_000 + std::process::id());
         let mut process = machine.exec(shell(&machine, &format!("echo up; sleep {mark}"))).await.unwrap();
         process.next_output().await.unwrap();
+        if let Some(program) = vm_program(&machine) {
+            rustix::process::kill_process(program, rustix::process::Signal::KILL).unwrap();
+        }
         for shell in processes_with(&format!("echo up; sleep {mark}"), Some("sh")) {
             let agent = parent(shell);
             rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
@@ -399,7 +404,7 @@ async fn an_agent_that_is_killed_is_an_error_for_its_processes() {
 
 #[tokio::test]
 async fn machines_are_apart_from_each_other() {
-    for backend in backends() {
+    for backend in backends().await {
         let root = tempfile::tempdir().unwrap();
         let spec = spec(root.path());
         let (one, two) = tokio::join!(Machine::start(&*backend, &spec), Machine::start(&*backend, &spec));
@@ -413,8 +418,4 @@ async fn machines_are_apart_from_each_other() {
         two.stop().await;
         machine::scratch::wait_for_removals();
     }
-}
-
-fn count_of(mark: &str) -> usize {
-    processes_with(mark, None).len()
 }

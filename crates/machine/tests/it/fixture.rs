@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use machine::leftovers::Leftover;
 use machine::namespace::Namespace;
 use machine::probe;
+use machine::qemu::{Accelerator, Program, Qemu};
+use machine::vm::{Image, User};
 use machine::{
-    AgentCommand, Backend, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network, OutputMode,
-    Process, RunAs, Stdin,
+    AgentCommand, Backend, BackendName, Caller, ExecSpec, ExitStatus, Folder, Machine, MachineSpec, Network,
+    OutputMode, Process, RunAs, Stdin,
 };
 use rustix::process::Pid;
+use tokio::sync::OnceCell;
 
 /// A machine's specification with everything private below `root`.
 pub(crate) fn spec(root: &Path) -> MachineSpec {
@@ -63,12 +67,69 @@ pub(crate) async fn run(machine: &Machine, script: &str) -> (String, ExitStatus)
 }
 
 /// The backends that this host has.
-pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
+pub(crate) async fn backends() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(machine::host::Host)];
     if let Some(namespace) = namespace() {
         backends.push(Box::new(namespace));
     }
+    if let Some(qemu) = warm_qemu().await {
+        backends.push(Box::new(qemu));
+    }
     backends
+}
+
+/// QEMU with the image for tests, by translation: so it is the same on every host. Says so where something is missing.
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
+pub(crate) fn qemu() -> Option<Qemu> {
+    let Some(folder) = std::env::var_os("FIREDOG_TEST_IMAGE").map(PathBuf::from) else {
+        eprintln!("skipped: FIREDOG_TEST_IMAGE names no image for virtual machines");
+        return None;
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match Program::find(&std::env::split_paths(&path).collect::<Vec<_>>()) {
+        Ok(program) => Some(Qemu::new(program, Accelerator::Tcg, image(&folder))),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// The image in a folder.
+pub(crate) fn image(folder: &Path) -> Image {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    Image {
+        digest: "test".to_owned(),
+        kernel: folder.join("vmlinux"),
+        initramfs: folder.join("initramfs.cpio"),
+        root: folder.join("root.ext4"),
+        user: User { name: "runner".to_owned(), uid: 1001, gid: 1001, home: "/home/runner".to_owned() },
+        environment: vec![("PATH".to_owned(), path.to_owned())],
+    }
+}
+
+/// QEMU whose machines begin as copies of one that was booted once for all tests.
+async fn warm_qemu() -> Option<Qemu> {
+    static WARM: OnceCell<PathBuf> = OnceCell::const_new();
+    let qemu = qemu()?;
+    let snapshot = WARM.get_or_init(|| async {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("warm-{}", std::process::id()));
+        for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).expect("there is such a folder").flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let owner = name.strip_prefix("warm-").and_then(|owner| owner.parse::<u32>().ok());
+            if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
+                std::fs::remove_dir_all(entry.path()).expect("nobody else uses it");
+            }
+        }
+        let machine = Machine::start(&qemu, &spec(&root)).await.expect("the machine starts");
+        let snapshot = root.join("snapshot");
+        machine.snapshot(&snapshot).await.expect("the machine can be kept");
+        machine.stop().await;
+        snapshot
+    });
+    let snapshot = snapshot.await.clone();
+    Some(qemu.starting_from(snapshot))
 }
 
 /// The namespace backend; says so where this host has none.
@@ -104,6 +165,30 @@ pub(crate) fn processes_with(mark: &str, name: Option<&str>) -> Vec<Pid> {
         (is_marked && is_named).then(|| Pid::from_raw(pid))?
     })
     .collect()
+}
+
+/// How many processes of a machine have `mark` in their command line.
+pub(crate) async fn count_in(machine: &Machine, mark: &str) -> usize {
+    if machine.backend() != BackendName::Qemu {
+        return processes_with(mark, None).len();
+    }
+    // What looks is not to find itself.
+    let (head, tail) = mark.split_at(1);
+    let script = "cd /proc; grep -l \"$0$1\" [0-9]*/cmdline 2>/dev/null | wc -l";
+    let mut exec = shell(machine, script);
+    exec.argv.extend([head.to_owned(), tail.to_owned()]);
+    let mut process = machine.exec(exec).await.expect("the shell starts");
+    let (output, _) = finish(&mut process).await;
+    // The pattern is in the command line of `grep` itself.
+    String::from_utf8_lossy(&output).trim().parse::<usize>().expect("it is a number").saturating_sub(1)
+}
+
+/// The program that runs a machine, where there is one.
+pub(crate) fn vm_program(machine: &Machine) -> Option<Pid> {
+    machine.leftovers().iter().find_map(|leftover| match leftover {
+        Leftover::Process(process) => Pid::from_raw(process.pid()),
+        Leftover::Group(_) => None,
+    })
 }
 
 /// The process that started another.

@@ -45,14 +45,16 @@ async fn a_machine_that_is_given_up_while_it_is_made_leaves_nothing() {
         std::fs::create_dir_all(root.join(entry).parent().unwrap()).unwrap();
         std::fs::write(root.join(entry), "text").unwrap();
     }
-    for backend in backends() {
+    for backend in backends().await {
         let mut spec = spec(folder.path());
         let content = Content::Copy { root: root.clone(), entries: Arc::new(entries.clone()) };
         spec.folders.push(Folder { place: Place::Workspace, content });
         let copied = || {
             let machines = std::fs::read_dir(&spec.scratch).into_iter().flatten().flatten();
             machines.map(|machine| machine.path()).any(|machine| {
-                machine.join("workspace/7").is_dir() || machine.join("home/work/demo/demo/7").is_dir()
+                machine.join("workspace/7").is_dir()
+                    || machine.join("home/work/demo/demo/7").is_dir()
+                    || machine.join("disk").is_file()
             })
         };
         let given_up = async {

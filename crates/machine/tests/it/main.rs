@@ -13,3 +13,5 @@ mod network;
 mod table;
 mod template;
 mod tools;
+mod vm;
+mod vm_crash;

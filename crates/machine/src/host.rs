@@ -14,7 +14,7 @@ use crate::backend::{Backend, BackendName, BootError, Booted, ByteStream, Ending
 use crate::folders;
 use crate::scratch::{Layout, Scratch};
 use crate::spawn::MachineProcess;
-use crate::spec::{Content, MachineSpec, Place};
+use crate::spec::{Content, MachineSpec, Network, Place};
 use crate::started::{Line, Started, create_scratch};
 
 /// A machine's folder is never used again, because a process that got away may still write to it.
@@ -31,6 +31,11 @@ impl Backend for Host {
 
     fn boot<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Box<dyn Booted>, BootError>> {
         Box::pin(async move {
+            if matches!(spec.network, Network::Limited(_)) {
+                let reason = "a process of the host reaches all that the host does; only an isolated machine can be \
+                              limited to some destinations";
+                return Err(BootError::Unavailable { backend: self.name(), reason: reason.to_owned() });
+            }
             let scratch = create_scratch(spec, &LAYOUT)?;
             folders::make(|place| folder_of(scratch.path(), place))?;
             folders::copy(spec, &scratch, |place| folder_of(scratch.path(), place)).await?;

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use guest::protocol::NetworkConfiguration;
-use network::{GATEWAY, GUEST, Link, MTU, Network, PREFIX_LENGTH, Policy, Resolver, Settings};
+use network::{GATEWAY, GUEST, Link, MTU, Network, PREFIX_LENGTH, Resolver, Settings};
+pub use network::{Policy, PolicyError, Refusals, Refused, Rule};
 
 use crate::spec::Caller;
 
@@ -31,6 +32,12 @@ impl Proxy {
     /// Whether it is at the host's loopback interface, which is not the machine's.
     pub fn is_local(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// The proxy as a destination; none where it is no IPv4 address and no name.
+    pub fn rule(&self) -> Option<Rule> {
+        let host = if self.is_local() { "host" } else { self.host.as_str() };
+        format!("{host}:{}", self.port).parse().ok()
     }
 
     /// The proxies of a caller, each once.

@@ -252,6 +252,13 @@ pub enum JobEvent {
         /// The finding.
         annotation: Annotation,
     },
+    /// The machine's network refused a destination.
+    NetworkRefused {
+        /// The step that ran then; none before the first.
+        step: Option<u32>,
+        /// What was refused. Told again for the same step it is the same destination, refused so many times more.
+        refusal: NetworkRefusal,
+    },
     /// Markdown that a step wrote for the run's summary.
     Summary {
         /// Which step.
@@ -314,6 +321,9 @@ impl JobEvent {
             Self::Annotation { annotation: Annotation { message, title, file, .. }, .. } => {
                 message.len() + optional(title) + optional(file)
             }
+            Self::NetworkRefused {
+                refusal: NetworkRefusal { name, address, transport, reason, .. }, ..
+            } => optional(name) + optional(address) + transport.len() + reason.len(),
             Self::Summary { markdown, .. } => markdown.len(),
             Self::StepFinished { id, name, outputs, error, .. } => {
                 id.len() + name.len() + pairs(outputs) + optional(error)
@@ -357,6 +367,24 @@ pub struct Reported {
     pub at: Timestamp,
     /// What happened.
     pub event: JobEvent,
+}
+
+/// A destination that a machine's network refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRefusal {
+    /// The name, where the machine asked for one, masked.
+    pub name: Option<String>,
+    /// The address; none where the name was not even resolved.
+    pub address: Option<String>,
+    /// The port, of what has one.
+    pub port: Option<u16>,
+    /// `dns`, `tcp`, `udp` or `icmp`.
+    pub transport: String,
+    /// `not-listed`, `private`, `host`, `other-name` (a listed name's address, asked for another name), `ipv6`, or `others`
+    /// for all destinations beyond those that are kept apart.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// How bad an annotation is.

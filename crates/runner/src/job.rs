@@ -80,6 +80,8 @@ pub(crate) struct Job {
     /// The `secrets` context.
     pub(crate) secrets: Arc<[(String, String)]>,
     pub(crate) machine: Machine,
+    /// The step that began last.
+    pub(crate) current: Mutex<Option<u32>>,
     pub(crate) sink: Sink,
     pub(crate) masker: Arc<Masker>,
     pub(crate) matchers: Arc<Matchers>,

@@ -10,6 +10,7 @@
 //! * `step` is one step, of a job or of a composite action; `script` and `action` are what it can do; `process` is one
 //!   process with its environment, output and end.
 //! * `checkpoint` keeps what is there before a step begins, and makes a job of it again.
+//! * `refusals` tells what the machine's network refused.
 //! * `sink` takes the events away in order; `watch` and `cancel` end what must end.
 //!
 //! Invariants: text leaves only masked; memory is bounded whatever a step prints; no secret is in an argument of a
@@ -30,6 +31,7 @@ pub mod listener;
 pub mod options;
 mod output;
 mod process;
+mod refusals;
 mod script;
 mod setup;
 mod sink;

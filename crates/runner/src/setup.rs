@@ -210,6 +210,7 @@ impl Setup {
             lease: self.lease.clone(),
             secrets: Arc::clone(&self.secrets),
             machine,
+            current: Mutex::default(),
             sink: self.sink.clone(),
             masker: Arc::clone(&self.masker),
             matchers: Arc::new(Matchers::default()),

@@ -17,6 +17,7 @@ use crate::checkpoint::{Begin, Boundary};
 use crate::context::StepsContext;
 use crate::environment::Globals;
 use crate::job::{Fatal, Job, Post};
+use crate::refusals;
 use crate::step::{self, End, Frame, Ready};
 
 /// What is going on in a job.
@@ -52,7 +53,7 @@ pub(crate) async fn run(job: &Arc<Job>, globals: &mut Globals, begin: &Begin) ->
     };
     let mut progress = Progress { job: Arc::clone(job), steps, names, is_single: begin.is_single() };
     let mut background = Background::default();
-    let result = progress.run_all(globals, &mut background, begin).await;
+    let result = refusals::telling(job, progress.run_all(globals, &mut background, begin)).await;
     background.end().await;
     if let Next::RollBack(boundary) = result? {
         return Ok(Ending::RollBack(boundary));
@@ -359,6 +360,8 @@ pub(crate) struct Shown {
 impl Shown {
     pub(crate) async fn started(&self, job: &Job) -> Result<(), Fatal> {
         let Self { step, id, name, phase } = self.clone();
+        refusals::tell_rest(job).await?;
+        *job.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
         Ok(job.sink.send(JobEvent::StepStarted { step, id, name, phase }).await?)
     }
 
@@ -377,6 +380,7 @@ impl Shown {
         let outputs = end.outputs.into_iter().map(|(name, value)| (mask(name), mask(value))).collect();
         let error = end.error.map(mask).filter(|_| end.outcome != Conclusion::Success);
         let (outcome, exit_code) = (end.outcome, end.exit_code);
+        refusals::tell_rest(job).await?;
         let event =
             JobEvent::StepFinished { step, id, name, phase, outcome, conclusion, outputs, exit_code, error };
         Ok(job.sink.send(event).await?)

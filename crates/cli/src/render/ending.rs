@@ -4,6 +4,7 @@
 use run::event::{Annotation, AnnotationLevel};
 use run::status::Conclusion;
 
+use super::refused;
 use super::style::Style;
 use super::text::{between, duration, shown};
 use super::view::{JobState, JobView, RunView, StepState, StepView};
@@ -25,6 +26,7 @@ pub(crate) fn ending(view: &RunView, style: Style, detail: Detail) -> Vec<String
     let mut lines = Vec::new();
     failures(view, style, &mut lines);
     retries(view, style, &mut lines);
+    refusals(view, style, &mut lines);
     if detail == Detail::Full {
         annotations(view, style, &mut lines);
         jobs(view, style, &mut lines);
@@ -84,6 +86,26 @@ fn retries(view: &RunView, style: Style, lines: &mut Vec<String>) {
             let times = if failed == 1 { "once".to_owned() } else { format!("{failed} times") };
             lines.push(format!("{} {} failed {times}, {end}", style.yellow("↻"), style.bold(&place)));
         }
+    }
+}
+
+/// What machines wanted to reach and did not, by step.
+fn refusals(view: &RunView, style: Style, lines: &mut Vec<String>) {
+    if view.refusals.is_empty() {
+        return;
+    }
+    separate(lines);
+    lines.push(style.bold("refused by the network"));
+    for (job, step, refusal) in &view.refusals {
+        let step = step.map(|step| format!(" › {}", shown(view.step_name(job, step), false)));
+        let place = format!("{}{}", shown(view.name(job), false), step.unwrap_or_default());
+        lines.push(format!("  {place}: {}", refused::summary(refusal)));
+    }
+    if view.refusals_left_out > 0 {
+        lines.push(style.dim(&format!("  {} times other destinations", view.refusals_left_out)));
+    }
+    if let Some(help) = view.refusals.iter().find_map(|(_, _, refusal)| refused::help(refusal)) {
+        lines.push(style.dim(&format!("  help: {help}")));
     }
 }
 

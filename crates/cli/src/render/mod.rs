@@ -6,6 +6,7 @@ pub(crate) mod markdown;
 pub(crate) mod model;
 pub(crate) mod ndjson;
 pub(crate) mod plain;
+mod refused;
 pub(crate) mod resumed;
 pub(crate) mod style;
 pub(crate) mod terminal;

@@ -109,6 +109,11 @@ impl<W: Write> Ndjson<W> {
                 "line": annotation.line, "end_line": annotation.end_line,
                 "col": annotation.col, "end_col": annotation.end_col,
             })),
+            JobEvent::NetworkRefused { step, refusal } => self.object(&json!({
+                "event": "network_refused", "job": job, "step": step, "name": refusal.name,
+                "address": refusal.address, "port": refusal.port, "transport": refusal.transport,
+                "reason": refusal.reason, "count": refusal.count,
+            })),
             JobEvent::Summary { step, markdown } => {
                 self.object(&json!({"event": "summary", "job": job, "step": step, "markdown": markdown}));
             }

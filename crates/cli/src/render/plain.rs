@@ -8,6 +8,7 @@ use run::status::Conclusion;
 
 use super::Render;
 use super::ending::{Detail, annotation_line, concluded, ending};
+use super::refused;
 use super::resumed::{restored, resumed, rolled_back};
 use super::style::Style;
 use super::text::{between, duration, shown};
@@ -120,6 +121,11 @@ impl<W: Write> Plain<W> {
             JobEvent::Annotation { annotation, .. } => {
                 let line = annotation_line(self.runs[run].name(job), annotation, style);
                 self.line(prefix, &line);
+            }
+            JobEvent::NetworkRefused { step, refusal } => {
+                if self.runs[run].is_first_refusal(job, *step, refusal) {
+                    self.line(prefix, &style.yellow(&refused::line(refusal)));
+                }
             }
             JobEvent::StepFinished { step, name, outcome, conclusion, error, .. } => {
                 let text = self.step_end(run, job, *step, at);

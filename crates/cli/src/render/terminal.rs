@@ -14,6 +14,7 @@ use run::status::Conclusion;
 
 use super::Render;
 use super::ending::{Detail, concluded, ending, job_mark};
+use super::refused;
 use super::resumed::{resumed, rolled_back};
 use super::style::Style;
 use super::text::{between, duration, shown};
@@ -91,6 +92,12 @@ impl Render for Terminal {
                     );
                 }
                 EventKind::RunResumed { resume, from } => over.push(resumed(resume, from, self.style)),
+                EventKind::Reported { job, event: JobEvent::NetworkRefused { step, refusal }, .. } => {
+                    if view.is_first_refusal(job, *step, refusal) {
+                        let name = shown(view.name(job), false);
+                        over.push(self.style.yellow(&format!("{name}: {}", refused::line(refusal))));
+                    }
+                }
                 EventKind::Reported {
                     job,
                     event: JobEvent::RolledBack { step, attempt, attempts, .. },

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use indexmap::IndexMap;
-use run::event::{Annotation, Event, EventKind, JobEvent, Phase, Timestamp};
+use run::event::{Annotation, Event, EventKind, JobEvent, NetworkRefusal, Phase, Timestamp};
 use run::id::{JobId, RunId};
 use run::job::Resume;
 use run::status::Conclusion;
@@ -16,6 +16,8 @@ use super::text::MAX_SHOWN_LINE;
 pub(crate) const TAIL_LINES: usize = 20;
 /// How many annotations of a run are kept for the end; all are in the store.
 const MAX_ANNOTATIONS: usize = 100;
+/// How many refused destinations of a run are kept for the end; all are in the store.
+const MAX_REFUSALS: usize = 100;
 /// How much summary text of a run is kept for the end, in bytes.
 const MAX_SUMMARY: usize = 256 * 1024;
 
@@ -38,6 +40,10 @@ pub(crate) struct RunView {
     pub(crate) annotations: Vec<(JobId, u32, Annotation)>,
     /// How many annotations were not kept.
     pub(crate) annotations_left_out: usize,
+    /// What networks refused, by job and step, with how often.
+    pub(crate) refusals: Vec<(JobId, Option<u32>, NetworkRefusal)>,
+    /// How often destinations were refused that were not kept.
+    pub(crate) refusals_left_out: u64,
     /// Markdown of the summary with its job.
     pub(crate) summaries: Vec<(JobId, String)>,
     /// Where it goes on from, and of which run.
@@ -193,6 +199,26 @@ impl RunView {
         step.map_or("a step", |step| &step.name)
     }
 
+    /// Whether a refusal that was just taken in was the first of its destination in its step, and is kept.
+    pub(crate) fn is_first_refusal(&self, job: &JobId, step: Option<u32>, refusal: &NetworkRefusal) -> bool {
+        self.refusals.iter().any(|known| (&known.0, known.1, &known.2) == (job, step, refusal))
+    }
+
+    fn refused(&mut self, job: &JobId, step: Option<u32>, refusal: &NetworkRefusal) {
+        let has_room = self.refusals.len() < MAX_REFUSALS;
+        let known = self.refusals.iter_mut().find(|(known, of, other)| {
+            let other = NetworkRefusal { count: refusal.count, ..other.clone() };
+            known == job && *of == step && other == *refusal
+        });
+        match known {
+            Some((_, _, known)) => known.count = known.count.saturating_add(refusal.count),
+            None if has_room => {
+                self.refusals.push((job.clone(), step, refusal.clone()));
+            }
+            None => self.refusals_left_out = self.refusals_left_out.saturating_add(refusal.count),
+        }
+    }
+
     /// A job of a called workflow has the names of its callers before its own, as GitHub shows it; where several runs
     /// are shown, all have their workflow's.
     fn rename(&mut self, id: &JobId, name: &str) {
@@ -221,6 +247,7 @@ impl RunView {
                     self.annotations_left_out += 1;
                 }
             }
+            JobEvent::NetworkRefused { step, refusal } => self.refused(id, *step, refusal),
             JobEvent::Summary { markdown, .. } => {
                 let kept: usize = self.summaries.iter().map(|(_, text)| text.len()).sum();
                 if kept + markdown.len() <= MAX_SUMMARY {
@@ -291,6 +318,7 @@ impl JobView {
             }
             JobEvent::Log { step: None, .. }
             | JobEvent::Annotation { .. }
+            | JobEvent::NetworkRefused { .. }
             | JobEvent::Summary { .. }
             | JobEvent::Resumed { .. }
             | JobEvent::CheckpointKept { .. }

@@ -73,6 +73,19 @@ impl Policy {
         if count > MAX_RULES { Err(PolicyError::TooMany { count }) } else { Ok(self) }
     }
 
+    /// The list; none where everything public is admitted.
+    pub fn listed(&self) -> Option<&[Rule]> {
+        match &self.reach {
+            Reach::Public => None,
+            Reach::List(rules) => Some(rules),
+        }
+    }
+
+    /// What is admitted besides, private or not.
+    pub fn exceptions(&self) -> &[Rule] {
+        &self.exceptions
+    }
+
     fn list_rules(&self) -> &[Rule] {
         match &self.reach {
             Reach::Public => &[],
@@ -83,6 +96,12 @@ impl Policy {
     /// Whether everything public may be reached.
     fn is_public(&self) -> bool {
         matches!(self.reach, Reach::Public)
+    }
+
+    /// Whether one of the rules is this one, or this one without its port.
+    pub fn admits(&self, rule: &Rule) -> bool {
+        let mut rules = self.list_rules().iter().chain(&self.exceptions);
+        rules.any(|known| known.target == rule.target && (known.port == rule.port || known.port.is_none()))
     }
 
     /// Whether the machine may ask for this name.

@@ -36,7 +36,7 @@ use crate::steps::Progress;
 pub use definition::without_places;
 pub(crate) use resume::Begin;
 pub(crate) use state::State;
-pub use state::{About, Difference, StateError, same_before};
+pub use state::{About, Difference, KeptNetwork, StateError, same_before};
 
 /// The file of a checkpoint that describes it: [`About`].
 pub const ABOUT: &str = "about.json";

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use indexmap::IndexMap;
+use machine::network::Rule;
 use machine::{BackendName, Machine, Network, Place};
 use run::event::CheckpointKind;
 use run::id::{JobId, RunId};
@@ -26,7 +27,7 @@ use crate::output::mask::Masker;
 use crate::step::Frame;
 
 /// The version of what is kept; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The properties of `github` that a composite action sets for its steps.
 const ACTION_PROPERTIES: [&str; 3] = ["action_path", "action_repository", "action_ref"];
@@ -64,8 +65,8 @@ pub struct About {
     pub machine: String,
     /// What is kept of the machine.
     pub kind: CheckpointKind,
-    /// Whether the machine reached the network.
-    pub has_network: bool,
+    /// What the machine reached.
+    pub network: KeptNetwork,
     /// The working tree's folder.
     pub root: PathBuf,
     /// Repositories of actions with the folders that stood for them.
@@ -74,6 +75,36 @@ pub struct About {
     pub lost: usize,
     /// The definitions of the job's steps, without places.
     pub definitions: Vec<Json>,
+}
+
+/// What a machine reached, as texts that its rules are read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptNetwork {
+    /// The world.
+    Full,
+    /// Nothing.
+    None,
+    /// What a policy admits.
+    Limited {
+        /// The list; none where everything public is admitted.
+        list: Option<Vec<String>>,
+        /// What is admitted besides, private or not.
+        exceptions: Vec<String>,
+    },
+}
+
+impl KeptNetwork {
+    fn of(network: &Network) -> Self {
+        let texts = |rules: &[Rule]| rules.iter().map(Rule::to_string).collect();
+        match network {
+            Network::Full => Self::Full,
+            Network::None => Self::None,
+            Network::Limited(policy) => {
+                Self::Limited { list: policy.listed().map(texts), exceptions: texts(policy.exceptions()) }
+            }
+        }
+    }
 }
 
 /// The state of a job.
@@ -126,7 +157,7 @@ impl About {
             step,
             machine: job.machine.backend().to_string(),
             kind,
-            has_network: job.options.network == Network::Full,
+            network: KeptNetwork::of(&job.options.network),
             root: job.tree.root.clone(),
             actions: actions.map(|(name, folder)| (name.to_owned(), folder.to_owned())).collect(),
             lost: 0,

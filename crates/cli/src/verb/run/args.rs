@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use machine::network::Rule;
 
 use super::snapshots::SnapshotArgs;
 
@@ -63,9 +64,13 @@ pub(crate) struct RunArgs {
     /// The machine for jobs with this label, such as `ubuntu-latest=host`; `*` is every label and none
     #[arg(long, value_name = "LABEL=KIND", value_parser = platform, help_heading = "Machines")]
     pub(crate) platform: Vec<(String, MachineChoice)>,
-    /// What the machines reach: all that this host does, or nothing
-    #[arg(long, value_name = "REACH", default_value = "full", help_heading = "Machines")]
+    /// What the machines reach: `full`, `none`, or `allow=DESTINATION,…`, where a destination is a domain, *.domain, an
+    /// address, a range of addresses, `host` or `*`, each with `:port` or without
+    #[arg(long, value_name = "REACH", default_value = "full", value_parser = network, help_heading = "Machines")]
     pub(crate) network: NetworkChoice,
+    /// Reach this destination too, even when it is private or this host; may be given several times
+    #[arg(long, value_name = "DESTINATION", help_heading = "Machines")]
+    pub(crate) network_allow: Vec<Rule>,
     /// How many jobs run at a time [default: twice the number of cores, at least 8, since jobs mostly wait]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     #[arg(help_heading = "Machines")]
@@ -91,10 +96,11 @@ pub(crate) enum MachineChoice {
 }
 
 /// What machines reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NetworkChoice {
     Full,
     None,
+    Allow(Vec<Rule>),
 }
 
 /// Where a secret's value comes from.
@@ -140,6 +146,23 @@ fn platform(text: &str) -> Result<(String, MachineChoice), String> {
     Ok((label.to_lowercase(), kind))
 }
 
+fn network(text: &str) -> Result<NetworkChoice, String> {
+    match (text, text.strip_prefix("allow=")) {
+        ("full", _) => Ok(NetworkChoice::Full),
+        ("none", _) => Ok(NetworkChoice::None),
+        (_, Some(list)) => {
+            let rules = list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::parse);
+            let rules = rules.collect::<Result<Vec<Rule>, _>>().map_err(|error| error.to_string())?;
+            if rules.is_empty() {
+                return Err("the list is empty; `none` reaches nothing".to_owned());
+            }
+            Ok(NetworkChoice::Allow(rules))
+        }
+        _ => Err("expected full, none or allow=DESTINATION,…, such as `allow=github.com:443,*.crates.io`"
+            .to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "expected a number of seconds".to_owned())
@@ -147,7 +170,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MachineChoice, SecretSource, action, pair, platform, seconds, secret};
+    use super::{
+        MachineChoice, NetworkChoice, SecretSource, action, network, pair, platform, seconds, secret,
+    };
 
     #[test]
     fn pairs_split_at_the_first_equals_sign() {
@@ -187,6 +212,23 @@ mod tests {
         assert_eq!(platform("Ubuntu-Latest=host"), Ok(("ubuntu-latest".to_owned(), MachineChoice::Host)));
         assert_eq!(platform("*=HOST"), Ok(("*".to_owned(), MachineChoice::Host)));
         assert!(platform("x=docker").is_err());
+    }
+
+    #[test]
+    fn networks_are_words_or_a_list() {
+        let check = |text: &str, expected: Result<&[&str], &str>| match (network(text), expected) {
+            (Ok(NetworkChoice::Allow(rules)), Ok(expected)) => {
+                assert_eq!(rules.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+            }
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{text}: {error}"),
+            (found, _) => panic!("{text}: {found:?}"),
+        };
+        assert_eq!(network("full"), Ok(NetworkChoice::Full));
+        assert_eq!(network("none"), Ok(NetworkChoice::None));
+        check("allow=GitHub.com:443, *.crates.io", Ok(&["github.com:443", "*.crates.io"]));
+        check("allow=", Err("the list is empty"));
+        check("allow=https://github.com", Err("without `https://`"));
+        check("some", Err("expected full, none or allow="));
     }
 
     #[test]

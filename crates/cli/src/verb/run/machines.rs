@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use machine::network::Rule;
 use machine::probe::{Choice, NoBackend, select};
-use machine::{AgentCommand, Backend, Caller, Network};
+use machine::{AgentCommand, Backend, Caller};
 use run::id::RunnerId;
 use runner::checkpoint::Checkpoints;
 use runner::options::{ActionSources, Options, Platform};
 use runner::workspace::WorkingTree;
 
 use super::args::{MachineChoice, NetworkChoice, RunArgs, SecretSource};
+use super::network;
 use crate::failure::{Exit, Failure};
 use crate::state::StateFolder;
 use crate::{GUEST_AGENT, output};
@@ -29,6 +31,7 @@ pub(super) struct Asked {
     pub(super) machine: MachineChoice,
     pub(super) platform: Vec<(String, MachineChoice)>,
     pub(super) network: NetworkChoice,
+    pub(super) network_allow: Vec<Rule>,
     pub(super) parallel: Option<u16>,
     pub(super) action: Vec<(String, PathBuf)>,
     pub(super) secret: Vec<SecretSource>,
@@ -39,7 +42,8 @@ impl From<&RunArgs> for Asked {
         Self {
             machine: args.machine,
             platform: args.platform.clone(),
-            network: args.network,
+            network: args.network.clone(),
+            network_allow: args.network_allow.clone(),
             parallel: args.parallel,
             action: args.action.clone(),
             secret: args.secret.clone(),
@@ -114,6 +118,11 @@ impl Machines {
         }
         let named = platforms.last().map(|platform| Arc::clone(&platform.backend));
         let backend = default.map(|(backend, _)| backend).or(named).expect("a machine was looked for");
+        let caller = caller(&self.asked.secret);
+        let network = network::of(&self.asked, &caller)?;
+        if !self.quiet {
+            network::notes(&network, &caller).iter().for_each(|note| output::to_stderr(note));
+        }
         let mut actions = ActionSources::default();
         for (reference, folder) in &self.asked.action {
             actions.add(reference, absolute(folder)?);
@@ -126,11 +135,8 @@ impl Machines {
             platforms,
             tree,
             actions,
-            caller: caller(&self.asked.secret),
-            network: match self.asked.network {
-                NetworkChoice::Full => Network::Full,
-                NetworkChoice::None => Network::None,
-            },
+            caller,
+            network,
             scratch: state.scratch(),
             agent: agent()?,
             checkpoints,

@@ -7,6 +7,7 @@ mod args;
 mod dispatch;
 mod fork;
 mod machines;
+mod network;
 mod place;
 mod prepare;
 mod rewind;

@@ -17,8 +17,9 @@ use workflow::plan::{Plan, Request, RunFacts, plan};
 use workflow::read::parse;
 use workflow::source::SourceFile;
 
-use super::args::{MachineChoice, NetworkChoice, RunFormat, SecretSource, action, secret};
+use super::args::{MachineChoice, RunFormat, SecretSource, action, secret};
 use super::machines::{Asked, look_for};
+use super::network;
 use super::place::{Place, PlaceArgs};
 use super::signal::Signals;
 use super::snapshots::SnapshotArgs;
@@ -197,10 +198,12 @@ impl Resumed<'_> {
         })?;
         let mut action = about.actions.clone();
         action.extend(values.action.iter().cloned());
+        let (network, network_allow) = network::kept(&about.network)?;
         let asked = Asked {
             machine: choice,
             platform: vec![("*".to_owned(), choice)],
-            network: if about.has_network { NetworkChoice::Full } else { NetworkChoice::None },
+            network,
+            network_allow,
             parallel,
             action,
             secret: values.secret.clone(),

@@ -10,6 +10,7 @@ mod fork;
 mod history;
 mod language_server;
 mod much_output;
+mod network;
 mod plan;
 mod rewind;
 mod secrets;

@@ -51,6 +51,13 @@ pub(crate) struct Sought<'a> {
     pub(crate) is_own: bool,
 }
 
+impl Default for Policy {
+    /// Everything public.
+    fn default() -> Self {
+        Self { reach: Reach::Public, exceptions: Vec::new() }
+    }
+}
+
 impl Policy {
     /// Everything public, and the exceptions.
     ///

@@ -82,15 +82,6 @@ pub(crate) fn seen_from_machine(value: &str) -> String {
     }
 }
 
-/// What a virtual machine reaches by a network of its own; none where it has no network.
-pub(crate) fn policy_of(network: &crate::spec::Network) -> Option<Arc<Policy>> {
-    match network {
-        crate::spec::Network::None => None,
-        crate::spec::Network::Full => Some(Arc::new(Policy::default())),
-        crate::spec::Network::Limited(policy) => Some(Arc::clone(policy)),
-    }
-}
-
 /// What a guest is told of its network.
 pub(crate) fn configuration() -> NetworkConfiguration {
     NetworkConfiguration {

@@ -92,11 +92,11 @@ impl Render for Terminal {
                     );
                 }
                 EventKind::RunResumed { resume, from } => over.push(resumed(resume, from, self.style)),
-                EventKind::Reported { job, event: JobEvent::NetworkRefused { step, refusal }, .. } => {
-                    if view.is_first_refusal(job, *step, refusal) {
-                        let name = shown(view.name(job), false);
-                        over.push(self.style.yellow(&format!("{name}: {}", refused::line(refusal))));
-                    }
+                EventKind::Reported { job, event: JobEvent::NetworkRefused { step, refusal }, .. }
+                    if view.is_first_refusal(job, *step, refusal) =>
+                {
+                    let name = shown(view.name(job), false);
+                    over.push(self.style.yellow(&format!("{name}: {}", refused::line(refusal))));
                 }
                 EventKind::Reported {
                     job,

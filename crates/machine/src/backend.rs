@@ -91,6 +91,17 @@ pub trait Booted: Send {
         Box::pin(std::future::ready(Err(SnapshotError::Unavailable)))
     }
 
+    /// Whether a snapshot, also one that failed, breaks the stream to the agent. The stream must be closed before, and
+    /// [`Booted::renewed_stream`] is in its place afterwards; processes in the machine run on, and their output is lost.
+    fn breaks_stream(&self) -> bool {
+        false
+    }
+
+    /// The stream to the agent after a snapshot; none where the agent does not answer any more.
+    fn renewed_stream(&mut self) -> Option<ByteStream> {
+        None
+    }
+
     /// Ends the machine, if need be by force, and removes what it left on the host; the latter may take a while longer.
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
 }
@@ -263,6 +274,14 @@ pub enum BootError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// The program that runs the machine did not do so.
+    #[error("{program} does not run the machine: {reason}")]
+    Refused {
+        /// The program, with its version.
+        program: String,
+        /// What it said, or what became of it.
+        reason: String,
     },
     /// The machine was made, but its agent did not answer as it should.
     #[error("the machine's guest agent did not answer: {reason}")]

@@ -3,8 +3,10 @@
 //! Hosts have version 1, version 2, both beside each other or none; what is not there or may not be written limits nothing.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::process::Pid;
 
@@ -129,6 +131,24 @@ impl Group {
     pub(crate) fn add(&self, process: Pid) -> io::Result<()> {
         let number = process.as_raw_nonzero().to_string();
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), &number))
+    }
+
+    /// Lets the process that `command` starts be in the groups from its first moment, as far as they let it.
+    pub(crate) fn join(&self, command: &mut Command) {
+        let open =
+            |folder: &PathBuf| fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs")).ok();
+        let files: Vec<fs::File> = self.folders.iter().filter_map(open).collect();
+        // SAFETY: between fork and exec the closure only makes system calls.
+        #[expect(unsafe_code, reason = "the groups are joined between fork and exec")]
+        unsafe {
+            command.pre_exec(move || {
+                for mut file in &files {
+                    // The number 0 stands for whoever writes it. What refuses limits nothing.
+                    let _ = file.write_all(b"0");
+                }
+                Ok(())
+            });
+        }
     }
 
     pub(crate) fn leftovers(&self) -> Vec<Leftover> {

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::backend::{ByteStream, PostMortem};
 use crate::machine::MachineError;
@@ -35,6 +36,9 @@ const MIN_SHARED: usize = 8 * 1024;
 
 /// Most of a log that is quoted in an error, in bytes.
 const MAX_LOG: u64 = 4096;
+
+/// What becomes of requests whose stream is closed for a snapshot.
+const BROKEN: &str = "the machine was kept as a snapshot, for which its connection had to be closed";
 
 /// What the owner of a request gets to know.
 #[derive(Debug)]
@@ -113,6 +117,21 @@ struct Table {
     lost: Option<Arc<str>>,
     /// Who wants to know when it is lost.
     watchers: Vec<UnboundedSender<Event>>,
+    /// What the two tasks of the stream that there is are told by.
+    stream: Option<Attached>,
+}
+
+/// The two tasks of a stream.
+#[derive(Debug)]
+struct Attached {
+    reading: AbortHandle,
+    writing: AbortHandle,
+}
+
+/// A connection whose stream was closed, until it gets another. What is asked for meanwhile waits.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    frames: UnboundedReceiver<Outgoing>,
 }
 
 /// What the writing task is given.
@@ -132,16 +151,41 @@ pub(crate) struct Held {
 /// The connection to an agent; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    outgoing: UnboundedSender<Outgoing>,
+    outgoing: Arc<Mutex<UnboundedSender<Outgoing>>>,
     table: Arc<Mutex<Table>>,
 }
 
 impl Connection {
     /// Greets the agent and starts the two tasks. An error says what happened instead.
-    pub(crate) async fn open(
+    pub(crate) async fn open(stream: ByteStream, post_mortem: Arc<dyn PostMortem>) -> Result<Self, String> {
+        let (outgoing, frames) = unbounded_channel();
+        let connection = Self { outgoing: Arc::new(Mutex::new(outgoing)), table: Arc::default() };
+        connection.attach(Detached { frames }, stream, post_mortem).await.map(|()| connection)
+    }
+
+    /// Closes the stream. Whoever waits for an answer gets none; processes in the machine run on.
+    pub(crate) fn detach(&self) -> Detached {
+        let (outgoing, frames) = unbounded_channel();
+        *self.outgoing() = outgoing;
+        let mut table = lock(&self.table);
+        if let Some(Attached { reading, writing }) = table.stream.take() {
+            reading.abort();
+            writing.abort();
+        }
+        for (_, entry) in table.entries.drain() {
+            // An owner that is gone needs no news.
+            let _ = entry.events.send(Event::Lost(Arc::from(BROKEN)));
+        }
+        Detached { frames }
+    }
+
+    /// Greets the agent on another stream.
+    pub(crate) async fn attach(
+        &self,
+        detached: Detached,
         mut stream: ByteStream,
         post_mortem: Arc<dyn PostMortem>,
-    ) -> Result<Self, String> {
+    ) -> Result<(), String> {
         let patience = post_mortem.patience();
         let mut buffer = BytesMut::new();
         let greeted = tokio::time::timeout(patience, greet(&mut stream, &mut buffer)).await;
@@ -153,21 +197,20 @@ impl Connection {
         if let Some(failure) = failure {
             return Err(post_mortem.examine(failure).await);
         }
-        let table = Arc::new(Mutex::new(Table::default()));
-        let (outgoing, frames) = unbounded_channel();
-        tokio::spawn(write(stream.write, frames));
-        let readers_table = Arc::clone(&table);
-        tokio::spawn(async move {
-            let reason = match read(stream.read, buffer, &readers_table).await {
+        let writing = tokio::spawn(write(stream.write, detached.frames)).abort_handle();
+        let table = Arc::clone(&self.table);
+        let reading = tokio::spawn(async move {
+            let reason = match read(stream.read, buffer, &table).await {
                 Ok(()) => "its guest agent ended".to_owned(),
                 Err(error) => describe(&error),
             };
-            if lock(&readers_table).lost.is_none() {
+            if lock(&table).lost.is_none() {
                 let reason = post_mortem.examine(reason).await;
-                lose(&readers_table, &reason);
+                lose(&table, &reason);
             }
         });
-        Ok(Self { outgoing, table })
+        lock(&self.table).stream = Some(Attached { reading: reading.abort_handle(), writing });
+        Ok(())
     }
 
     /// Sends the request that `make` builds around a fresh id; what comes back arrives at the result.
@@ -202,11 +245,15 @@ impl Connection {
         room
     }
 
+    fn outgoing(&self) -> MutexGuard<'_, UnboundedSender<Outgoing>> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn send(&self, request: &Request) -> Result<(), MachineError> {
         let frame = frame::encode_request(request)
             .map_err(|source| MachineError::Request { message: describe(&source) })?;
         // A writer that is gone means a stream that has failed; the reader reports it.
-        let _ = self.outgoing.send(Outgoing::Frame(frame));
+        let _ = self.outgoing().send(Outgoing::Frame(frame));
         Ok(())
     }
 
@@ -216,7 +263,7 @@ impl Connection {
         let (release, released) = oneshot::channel();
         let reached = self.request(Budget::SHORT, |id| Request::Reach { id })?;
         // As above.
-        let _ = self.outgoing.send(Outgoing::Hold(released));
+        let _ = self.outgoing().send(Outgoing::Hold(released));
         reached.done().await.map(|()| Held { _release: release })
     }
 

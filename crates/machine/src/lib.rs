@@ -6,7 +6,7 @@
 //! * [`spec`]: what a machine is to be. [`backend`]: the seam between the two halves.
 //! * [`host`]: plain processes, no isolation.
 //! * [`namespace`]: bubblewrap, namespaces, seccomp.
-//! * [`qemu`]: virtual machines. [`vm`]: what all virtual machines have in common.
+//! * [`firecracker`], [`qemu`]: virtual machines. [`vm`]: what all virtual machines have in common.
 //! * [`probe`]: what this host can do, and why it cannot do more.
 //! * [`scratch`]: the folders that machines leave on the host, and their removal; [`leftovers`]: what else.
 //! * [`lifecycle`]: the states of a machine. [`admission`]: how much memory there is for machines.

@@ -11,9 +11,10 @@ use guest::protocol::{
 use network::Refusals;
 
 use crate::backend::{
-    Arrival, Backend, BackendName, BootError, Booted, Ending, PostMortem, SnapshotError, SnapshotSize,
+    Arrival, Backend, BackendName, BootError, Booted, ByteStream, Ending, PostMortem, SnapshotError,
+    SnapshotSize,
 };
-use crate::connection::{Budget, Connection, Event, Pending, unexpected};
+use crate::connection::{Budget, Connection, Detached, Event, Pending, unexpected};
 use crate::contents;
 use crate::leftovers::Leftover;
 use crate::process::Process;
@@ -183,16 +184,31 @@ impl Machine {
         self.has_snapshots
     }
 
-    /// Keeps the machine's memory, devices and disk in the folder `into`, which is made, and lets it go on.
+    /// Keeps the machine's memory, devices and disk in the folder `into`, which is made, and lets it go on. Some backends close the
+    /// connection to the agent for it: processes that run then are [`MachineError::Lost`], and run on unheard.
     pub async fn snapshot(&self, into: &Path) -> Result<SnapshotSize, SnapshotError> {
         let refused = |reason| SnapshotError::Refused { operation: "pause", reason };
         let held = self.connection.hold().await.map_err(|error| refused(error.to_string()))?;
-        let taken = match self.booted.lock().await.as_mut() {
-            Some(booted) => booted.snapshot(into).await,
-            None => Err(refused("it has been stopped".to_owned())),
-        };
+        let mut booted = self.booted.lock().await;
+        let Some(booted) = booted.as_mut() else { return Err(refused("it has been stopped".to_owned())) };
+        let detached = booted.breaks_stream().then(|| self.connection.detach());
+        let taken = booted.snapshot(into).await;
+        if let Some(detached) = detached {
+            self.attach_again(detached, booted.renewed_stream()).await;
+        }
         drop(held);
         taken
+    }
+
+    async fn attach_again(&self, detached: Detached, stream: Option<ByteStream>) {
+        let post_mortem = Arc::clone(&self.post_mortem);
+        let attached = match stream {
+            Some(stream) => self.connection.attach(detached, stream, post_mortem).await,
+            None => Err(post_mortem.examine("it did not answer after a snapshot".to_owned()).await),
+        };
+        if let Err(reason) = attached {
+            self.connection.close(&reason);
+        }
     }
 
     /// What of it is left on the host, besides its folder, if this process is killed.

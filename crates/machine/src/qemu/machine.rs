@@ -1,6 +1,6 @@
 //! A running QEMU with its machine.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::leftovers::Leftover;
 use crate::spec::{Place, Size};
 use crate::vm::arrival::Paths;
 use crate::vm::crash::{self, Evidence};
-use crate::vm::process::{ProcessHandle, VmProcess};
+use crate::vm::process::{ProcessHandle, VmProcess, oom_kills};
 use crate::vm::snapshot::{self, DEVICES, DISK, MEMORY, Manifest, Unfinished};
 use crate::vm::tail::Tail;
 
@@ -228,10 +228,4 @@ impl PostMortem for Autopsy {
             crash::cause(&self.evidence(heard, exit)).to_string()
         })
     }
-}
-
-/// How many processes the host's kernel has killed for want of memory.
-pub(super) fn oom_kills() -> Option<u64> {
-    let text = fs::read_to_string("/proc/vmstat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }

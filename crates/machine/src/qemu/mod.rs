@@ -22,20 +22,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::net::UnixStream;
 
 use crate::backend::{Backend, BackendName, BootError, Booted};
-use crate::scratch::Scratch;
 use crate::spec::{MachineSpec, Network, Size};
 use crate::started::create_scratch;
 use crate::vm::arrival::{self, Folders, Paths};
 use crate::vm::network;
-use crate::vm::process::{Given, Held, VmProcess, own_user};
-use crate::vm::snapshot::{Expected, Snapshot, Unusable};
+use crate::vm::process::{Given, Held, VmProcess, oom_kills, own_user};
+use crate::vm::snapshot::{Expected, Snapshot};
 use crate::vm::tail::Tail;
 use crate::vm::{self, Image, disk};
 use arguments::{Connections, Memory, Start};
@@ -185,7 +183,9 @@ impl Qemu {
         let scratch = create_scratch(spec, &vm::LAYOUT)?;
         let attachment = network::attach(spec).map_err(|source| BootError::Network { source })?;
         let user = own_user(&scratch).map_err(self.spawn_error())?;
-        let disk = make_disk(spec, &scratch, snapshot.as_ref(), user).await?;
+        let from = snapshot.as_ref().map(|snapshot| snapshot.disk.try_clone()).transpose();
+        let from = from.map_err(self.spawn_error())?;
+        let disk = disk::make_own(spec, &scratch, &scratch.path().join("disk"), from, user).await?;
         let mut given = Given::default();
         let failed = self.spawn_error();
         let (agent, agents) = pair().map_err(&failed)?;
@@ -198,10 +198,8 @@ impl Qemu {
         let refusals = attachment.as_ref().map(|attachment| attachment.network.refusals());
         let (frames, network) = attachment.map(|attachment| (attachment.frames, attachment.network)).unzip();
         let has_network = frames.is_some();
-        if let Some(snapshot) =
-            snapshot.as_ref().filter(|snapshot| snapshot.manifest.has_network != has_network)
-        {
-            return Err(other_network(snapshot.manifest.has_network));
+        if let Some(snapshot) = &snapshot {
+            snapshot.check_network(has_network)?;
         }
         let connections = Connections {
             agent: given.descriptor(agents),
@@ -220,8 +218,9 @@ impl Qemu {
         command.args(arguments::build(self.accelerator, size, &connections));
         command.stdout(Stdio::null()).stderr(errors);
         let held = Held { scratch, network };
-        let process =
-            VmProcess::spawn(command, given, (user, self.group()), size, held).await.map_err(&failed)?;
+        let process = VmProcess::spawn(command, given, (user, self.group()), size, held, None)
+            .await
+            .map_err(&failed)?;
         let arrival = arrival::arrival(spec, &self.image, &paths, folders, configuration)?;
         let machine = QemuMachine {
             agent: Some(agent),
@@ -236,7 +235,7 @@ impl Qemu {
             devices,
             devices_name,
             disk,
-            oom_kills: machine::oom_kills(),
+            oom_kills: oom_kills(),
             description: self.description(),
             image: self.image.digest.clone(),
             repository,
@@ -337,38 +336,6 @@ fn memory_file(name: &str, length: u64) -> io::Result<File> {
 
 fn open(path: &Path) -> Result<File, BootError> {
     File::open(path).map_err(|source| BootError::Copy { path: path.to_owned(), source })
-}
-
-fn other_network(has_network: bool) -> BootError {
-    let text = |has: bool| if has { "with a network device" } else { "without a network device" };
-    let (theirs, ours) = (text(has_network).to_owned(), text(!has_network).to_owned());
-    BootError::Snapshot { path: PathBuf::new(), source: Unusable::Other { what: "a machine", theirs, ours } }
-}
-
-/// The machine's own disk, which belongs to whom its program runs as.
-async fn make_disk(
-    spec: &MachineSpec,
-    scratch: &Arc<Scratch>,
-    snapshot: Option<&Snapshot>,
-    user: Option<u32>,
-) -> Result<File, BootError> {
-    let path = scratch.path().join("disk");
-    let failed = |source| BootError::Scratch { path: path.clone(), source };
-    let from = snapshot.map(|snapshot| snapshot.disk.try_clone()).transpose().map_err(failed)?;
-    let (root, to, search) = (spec.scratch.clone(), path.clone(), spec.caller.path.clone());
-    // Held as long as something is written there.
-    let held = Arc::clone(scratch);
-    let making = tokio::task::spawn_blocking(move || {
-        let made = match from {
-            None => disk::make_empty(&root, &to, &search).map_err(|source| BootError::Disk { source }),
-            Some(from) => disk::copy_to(&from, &to).map_err(|source| BootError::Copy { path: to, source }),
-        };
-        drop(held);
-        made
-    });
-    let disk = making.await.expect("making a disk does not panic")?;
-    std::os::unix::fs::fchown(&disk, user, user).map_err(failed)?;
-    Ok(disk)
 }
 
 #[cfg(test)]

@@ -5,9 +5,14 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
+
+use crate::backend::BootError;
+use crate::scratch::Scratch;
+use crate::spec::MachineSpec;
 
 /// How large a machine's own disk is, in MiB. It takes only what is written to it.
 pub const OWN_DISK_MIB: u64 = 16 * 1024;
@@ -32,6 +37,31 @@ pub enum DiskError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Makes the machine's own disk at `path`: a copy of the one that it goes on `from`, or an empty one. It belongs to `user`.
+pub(crate) async fn make_own(
+    spec: &MachineSpec,
+    scratch: &Arc<Scratch>,
+    path: &Path,
+    from: Option<File>,
+    user: Option<u32>,
+) -> Result<File, BootError> {
+    let failed = |source| BootError::Scratch { path: path.to_owned(), source };
+    let (root, to, search) = (spec.scratch.clone(), path.to_owned(), spec.caller.path.clone());
+    // Held as long as something is written there.
+    let held = Arc::clone(scratch);
+    let making = tokio::task::spawn_blocking(move || {
+        let made = match from {
+            None => make_empty(&root, &to, &search).map_err(|source| BootError::Disk { source }),
+            Some(from) => copy_to(&from, &to).map_err(|source| BootError::Copy { path: to, source }),
+        };
+        drop(held);
+        made
+    });
+    let disk = making.await.expect("making a disk does not panic")?;
+    std::os::unix::fs::fchown(&disk, user, user).map_err(failed)?;
+    Ok(disk)
 }
 
 /// Makes the file `to`, an empty ext4 disk. The first is made and kept below `root`, all others are its copies.
@@ -90,12 +120,7 @@ pub fn copy(from: &File, to: &File) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     let mut position = 0;
     while position < length {
-        let start = match rustix::fs::seek(from, SeekFrom::Data(position)) {
-            Ok(start) => start,
-            // There is nothing but a hole up to the end.
-            Err(Errno::NXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
+        let Some(start) = next_data(from, position)? else { break };
         let end = rustix::fs::seek(from, SeekFrom::Hole(start))?;
         position = start;
         while position < end {
@@ -106,6 +131,15 @@ pub fn copy(from: &File, to: &File) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where what a file holds goes on from a position; none where there is nothing but a hole up to the end.
+pub(crate) fn next_data(file: &File, position: u64) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, SeekFrom::Data(position)) {
+        Ok(start) => Ok(Some(start)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The bytes that a file takes on its disk.

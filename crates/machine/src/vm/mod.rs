@@ -4,7 +4,8 @@
 //! ([`disk`]), which lies above the first. Its first process is the guest agent ([`guest::init`]). Through it the machine is told
 //! who it is and is given its files ([`arrival`]), after each boot and each restore.
 //!
-//! * [`process`]: the program that runs the machine, its descriptors, its rights and its end.
+//! * [`process`]: the program that runs the machine, its descriptors, its rights and its end. [`cage`]: the namespaces of one that
+//!   changes its user by itself.
 //! * [`tail`]: what the console and that program say, as far as it is kept. [`crash`]: what that tells about a death.
 //! * [`snapshot`]: what a snapshot's folder holds, and whether it can be used.
 //! * [`network`]: what connects the machine.
@@ -14,6 +15,7 @@
 //! them away.
 
 pub(crate) mod arrival;
+pub(crate) mod cage;
 pub(crate) mod crash;
 pub mod disk;
 pub(crate) mod network;

@@ -16,6 +16,7 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::sync::watch;
 
+use super::cage::{Bind, in_namespaces, kill_first};
 use crate::cgroup::Group;
 use crate::leftovers::{Leftover, ProcessIdentity};
 use crate::scratch::{Removal, Scratch};
@@ -39,6 +40,12 @@ pub(crate) fn own_user(scratch: &Scratch) -> io::Result<Option<u32>> {
     }
     let number = std::fs::metadata(scratch.path())?.ino();
     Ok(Some(FIRST_USER + (number as u32 & USERS)))
+}
+
+/// How many processes the host's kernel has killed for want of memory.
+pub(crate) fn oom_kills() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// Descriptors that a program is to have, at the numbers that they have here.
@@ -66,6 +73,8 @@ impl Given {
 #[derive(Debug)]
 pub(crate) struct VmProcess {
     pidfd: Arc<OwnedFd>,
+    /// Whom the program runs below, if it does.
+    keeper: Option<Pid>,
     leftovers: Vec<Leftover>,
     exited: watch::Receiver<Option<ExitStatus>>,
     removal: Arc<Mutex<Option<Removal>>>,
@@ -80,7 +89,8 @@ pub(crate) struct Held {
 }
 
 impl VmProcess {
-    /// Starts the program with what it is `given`, as the user `user` and the group `group` where they are given.
+    /// Starts the program with what it is `given`, as the user `user` and the group `group` where they are given; in `cage`, where it
+    /// changes its user by itself.
     #[expect(unsafe_code, reason = "no safe binding runs code in the child")]
     pub(crate) async fn spawn(
         mut command: Command,
@@ -88,6 +98,7 @@ impl VmProcess {
         (user, group): (Option<u32>, Option<u32>),
         size: Size,
         held: Held,
+        cage: Option<Vec<Bind>>,
     ) -> io::Result<Self> {
         let name = held.scratch.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(user) = user {
@@ -95,23 +106,31 @@ impl VmProcess {
         }
         let numbers: Vec<RawFd> = given.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let parent = rustix::process::getpid();
-        command.env_clear().current_dir("/").process_group(0).stdin(Stdio::null());
+        if command.get_current_dir().is_none() {
+            command.current_dir("/");
+        }
+        command.env_clear().process_group(0).stdin(Stdio::null());
+        let limit = Size { memory_mib: size.memory_mib.saturating_add(OVERHEAD_MIB), ..size };
+        let limits = Group::create(&name, limit);
+        limits.join(&mut command);
         // SAFETY: the closure makes system calls and nothing else; it takes no lock and no memory.
         unsafe {
             command.pre_exec(move || prepare_child(&numbers, parent));
         }
+        let is_caged = cage.is_some();
+        if let Some(binds) = cage {
+            // Last, because it forks.
+            in_namespaces(&mut command, binds);
+        }
         let child = spawn(command, GiveUp::Kill).await?;
         // The program has them now; what is closed here tells it of this process's end.
         drop(given);
-        let limit = Size { memory_mib: size.memory_mib.saturating_add(OVERHEAD_MIB), ..size };
-        Self::watch(child, held, Group::create(&name, limit))
+        Self::watch(child, held, limits, is_caged)
     }
 
-    fn watch(mut child: Child, held: Held, group: Group) -> io::Result<Self> {
+    fn watch(mut child: Child, held: Held, group: Group, is_caged: bool) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         let watched = (|| {
-            // What refuses limits nothing; the machine works all the same.
-            let _ = group.add(pid);
             let mut leftovers = group.leftovers();
             leftovers.push(Leftover::Process(ProcessIdentity::of(pid)?));
             Ok((rustix::process::pidfd_open(pid, PidfdFlags::empty())?, leftovers))
@@ -136,7 +155,8 @@ impl VmProcess {
             drop(counted.lock().unwrap_or_else(PoisonError::into_inner).take());
         };
         std::thread::Builder::new().name("machine-wait".to_owned()).spawn(wait)?;
-        Ok(Self { pidfd: Arc::new(pidfd), leftovers, exited, removal })
+        let keeper = is_caged.then_some(pid);
+        Ok(Self { pidfd: Arc::new(pidfd), keeper, leftovers, exited, removal })
     }
 
     pub(crate) fn leftovers(&self) -> Vec<Leftover> {
@@ -145,7 +165,7 @@ impl VmProcess {
 
     /// Who can kill it and learn of its end.
     pub(crate) fn handle(&self) -> ProcessHandle {
-        ProcessHandle { pidfd: Arc::clone(&self.pidfd), exited: self.exited.clone() }
+        ProcessHandle { pidfd: Arc::clone(&self.pidfd), keeper: self.keeper, exited: self.exited.clone() }
     }
 
     /// Kills it. Its files are removed meanwhile; returns when they are, if it is to `wait`.
@@ -174,11 +194,17 @@ impl Drop for VmProcess {
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessHandle {
     pidfd: Arc<OwnedFd>,
+    keeper: Option<Pid>,
     exited: watch::Receiver<Option<ExitStatus>>,
 }
 
 impl ProcessHandle {
     pub(crate) fn kill(&self) {
+        if let Some(keeper) = self.keeper.filter(|_| self.exited.borrow().is_none())
+            && kill_first(keeper, &self.pidfd)
+        {
+            return;
+        }
         // It only fails where it has ended.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }

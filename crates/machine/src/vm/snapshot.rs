@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::disk;
-use crate::backend::{BackendName, SnapshotError, SnapshotSize};
+use crate::backend::{BackendName, BootError, SnapshotError, SnapshotSize};
 use crate::spec::Size;
 
 /// The version of the folder's layout and of the machines' devices; another's snapshots are refused.
@@ -153,6 +153,17 @@ impl Snapshot {
             disk: open(DISK, manifest.disk_bytes)?,
             manifest,
         })
+    }
+
+    /// Refuses a machine that would have a network device more or less than it had.
+    pub(crate) fn check_network(&self, has_network: bool) -> Result<(), BootError> {
+        if self.manifest.has_network == has_network {
+            return Ok(());
+        }
+        let text = |has: bool| if has { "with a network device" } else { "without a network device" };
+        let (theirs, ours) = (text(!has_network).to_owned(), text(has_network).to_owned());
+        let source = Unusable::Other { what: "a machine", theirs, ours };
+        Err(BootError::Snapshot { path: PathBuf::new(), source })
     }
 
     pub(crate) fn size(&self) -> Size {

@@ -48,6 +48,18 @@ impl Tail {
         let _ = tokio::time::timeout(patience, ended.wait_for(|ended| *ended)).await;
     }
 
+    /// Waits until whoever writes has gone.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // Without a reader it has ended as well.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Whether whoever writes has gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     pub(crate) fn text(&self) -> String {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(kept.make_contiguous()).into_owned()

@@ -186,9 +186,9 @@ async fn failure(request: &str, sabotage: &str) -> String {
     let started = Started::new(&format!("{request} {sabotage}"));
     let error = match whole(&started).await {
         Ok(_) if request.ends_with("load") => {
-            fs::write(started.fake.path().join("sabotage"), "").unwrap();
+            started.fake.sabotage("");
             let again = started.again("again");
-            fs::write(again.fake.path().join("sabotage"), format!("{request} {sabotage}")).unwrap();
+            again.fake.sabotage(&format!("{request} {sabotage}"));
             again.api().await.unwrap().load_and_resume(load()).await.unwrap_err()
         }
         result => result.unwrap_err(),
@@ -272,6 +272,6 @@ async fn a_step_that_is_refused_leaves_the_machine_where_it_was() {
     let api = configured(&started).await.unwrap().start().await.unwrap();
     let mut still = api.pause().await.unwrap_err();
     assert_eq!(still.api.describe_instance().await.unwrap().state, InstanceState::Running);
-    fs::write(started.fake.path().join("sabotage"), "").unwrap();
+    started.fake.sabotage("");
     still.api.pause().await.unwrap();
 }

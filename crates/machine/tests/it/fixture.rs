@@ -75,6 +75,9 @@ pub(crate) async fn backends() -> Vec<Box<dyn Backend>> {
     if let Some(qemu) = warm_qemu().await {
         backends.push(Box::new(qemu));
     }
+    if let Some(firecracker) = crate::fake::sound_backend() {
+        backends.push(Box::new(firecracker));
+    }
     backends
 }
 

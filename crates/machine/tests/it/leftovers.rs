@@ -52,8 +52,8 @@ async fn a_machine_that_is_given_up_while_it_is_made_leaves_nothing() {
         let copied = || {
             let machines = std::fs::read_dir(&spec.scratch).into_iter().flatten().flatten();
             machines.map(|machine| machine.path()).any(|machine| {
-                machine.join("workspace/7").is_dir()
-                    || machine.join("home/work/demo/demo/7").is_dir()
+                let folders = ["workspace", "home/work/demo/demo", "vm/guest/home/runner/work/demo/demo"];
+                folders.iter().any(|folder| machine.join(folder).join("7").is_dir())
                     || machine.join("disk").is_file()
             })
         };

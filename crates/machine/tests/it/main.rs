@@ -2,6 +2,7 @@
 
 mod conformance;
 mod fake;
+mod firecracker;
 mod firecracker_api;
 mod firecracker_table;
 mod fixture;

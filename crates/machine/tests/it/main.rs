@@ -4,6 +4,7 @@ mod conformance;
 mod fake;
 mod firecracker;
 mod firecracker_api;
+mod firecracker_real;
 mod firecracker_table;
 mod fixture;
 mod input;

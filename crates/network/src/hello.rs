@@ -19,9 +19,8 @@ pub(crate) enum Hello {
     Nothing,
 }
 
-/// Methods of HTTP, with the space after them.
-const METHODS: [&[u8]; 9] =
-    [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
+/// The longest method of a request, in bytes.
+const MAX_METHOD: usize = 24;
 
 /// Reads the name in the first bytes of a connection.
 pub(crate) fn read(bytes: &[u8]) -> Hello {
@@ -110,35 +109,62 @@ fn server_name(mut body: Bytes<'_>) -> Option<Name> {
     None
 }
 
+/// The name in the head of an HTTP/1 request. Line ends and empty lines before it are taken as loosely as servers do.
 fn request(bytes: &[u8]) -> Hello {
-    let begins = |method: &&[u8]| {
-        let common = method.len().min(bytes.len());
-        method[..common] == bytes[..common]
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    let Some(bytes) = start.map(|start| &bytes[start..]) else { return Hello::Incomplete };
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
+    let is_method = match bytes.get(method) {
+        None => method <= MAX_METHOD,
+        Some(b' ') => (1..=MAX_METHOD).contains(&method),
+        Some(_) => false,
     };
-    let Some(method) = METHODS.iter().find(|method| begins(method)) else { return Hello::Nothing };
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    let Some(head) = end.map(|end| &bytes[..end]) else { return Hello::Incomplete };
-    let Ok(head) = std::str::from_utf8(head) else { return Hello::Nothing };
-    let mut lines = head.split("\r\n");
-    let target = lines.next().unwrap_or_default().split(' ').nth(1).unwrap_or_default();
-    // A proxy goes where the first line says, whatever the header does.
-    let in_target = match (*method, target.split_once("://")) {
-        (b"CONNECT ", _) => Some(target),
-        (_, Some((_, rest))) => Some(rest.split(['/', '?']).next().unwrap_or_default()),
-        (_, None) => None,
+    if !is_method {
+        return Hello::Nothing;
+    }
+    let mut lines = Vec::new();
+    let mut rest = bytes;
+    let is_whole = loop {
+        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break false };
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break true;
+        }
+        let Ok(line) = std::str::from_utf8(line) else { return Hello::Nothing };
+        lines.push(line);
     };
-    let in_header = || {
-        lines
-            .filter_map(|line| line.split_once(':'))
-            .find_map(|(header, value)| header.eq_ignore_ascii_case("host").then(|| value.trim()))
-    };
-    let host = in_target.or_else(in_header).unwrap_or_default();
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    match Name::parse(name).filter(|_| name.parse::<std::net::Ipv4Addr>().is_err()) {
+    let first = lines.first().copied();
+    if first.is_some_and(|first| !first.contains(" HTTP/1.")) {
+        return Hello::Nothing;
+    }
+    let Some(first) = first.filter(|_| is_whole) else { return Hello::Incomplete };
+    match host(first, &lines[1..]) {
         Some(name) => Hello::Name(name),
         None => Hello::Nothing,
     }
+}
+
+/// The host of a request, given its first line and its headers.
+fn host(first: &str, headers: &[&str]) -> Option<Name> {
+    let mut words = first.split_whitespace();
+    let (method, target) = (words.next()?, words.next()?);
+    // A proxy goes where the first line says, whatever the header does.
+    let in_target = match target.split_once("://") {
+        _ if method == "CONNECT" => Some(target),
+        Some((_, rest)) => rest.split(['/', '?']).next(),
+        None => None,
+    };
+    let in_header = || {
+        headers
+            .iter()
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(header, value)| header.trim().eq_ignore_ascii_case("host").then(|| value.trim()))
+    };
+    let host = in_target.or_else(in_header)?;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    Name::parse(name).filter(|_| name.parse::<std::net::Ipv4Addr>().is_err())
 }
 
 #[cfg(test)]
@@ -202,7 +228,11 @@ mod tests {
         check("CONNECT b.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n", named("b.example"));
         check("GE", Hello::Incomplete);
         check("GET / HTTP/1.1\r\nHost: a.exam", Hello::Incomplete);
+        check("\r\nPROPFIND / HTTP/1.0\nHOST : a.example\n\n", named("a.example"));
+        check("GET / HTTP/1.1\nHost: a.example\n", Hello::Incomplete);
         check("SSH-2.0-x\r\n", Hello::Nothing);
+        check("EHLO there\r\n", Hello::Nothing);
+        check("\0\0", Hello::Nothing);
         check("", Hello::Incomplete);
     }
 

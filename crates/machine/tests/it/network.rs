@@ -138,3 +138,37 @@ async fn machines_of_one_template_have_networks_of_their_own() {
     other.stop().await;
     assert_eq!(left(&spec.scratch), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_virtual_machine_reaches_what_the_list_names_also_after_a_restore() {
+    let Some(backend) = crate::fixture::qemu() else { return };
+    let (open, closed) = (counter(), counter());
+    let root = tempfile::tempdir().unwrap();
+    let spec = limited(root.path(), &format!("host:{open}"));
+    let script = format!(
+        "exec bash -c 'head -c 300000 /dev/zero > /tmp/zeros; \
+         exec 3<>/dev/tcp/{HOST_NAME}/{open}; cat /tmp/zeros >&3 && echo sent; exec 3>&-; \
+         for to in {HOST_NAME}/{closed} 10.0.0.1/80 example.com/80; do \
+         (exec 3<>/dev/tcp/$to) 2>/dev/null || echo no; done'"
+    );
+    let gateway = network::GATEWAY;
+    let refused = [
+        format!("tcp {gateway}:{closed} host 1"),
+        "tcp 10.0.0.1:80 private 1".to_owned(),
+        "dns example.com not-listed 1".to_owned(),
+    ];
+    let check = async |machine: &Machine| {
+        assert_eq!(run(machine, &script).await.0, "sent\nno\nno\nno\n");
+        let drained = machine.refusals().expect("it has a network of its own").drain();
+        assert_eq!(drained.iter().map(shown).collect::<Vec<_>>(), refused);
+    };
+    let machine = Machine::start(&backend, &spec).await.unwrap();
+    check(&machine).await;
+    let snapshot = root.path().join("snapshot");
+    machine.snapshot(&snapshot).await.unwrap();
+    machine.stop().await;
+    let copy = Machine::restore(&backend, &spec, &snapshot).await.unwrap();
+    check(&copy).await;
+    copy.stop().await;
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
+}

@@ -219,3 +219,25 @@ fn connections_are_bounded() {
     guest.socket(ended).abort();
     guest.until("another one", |guest| (open(guest) == 512).then_some(()));
 }
+
+#[test]
+fn networks_that_ended_leave_no_descriptor_and_no_thread() {
+    let count = |folder: &str, name: &str| {
+        let entries = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path().join("comm"));
+        entries.filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(name))).count()
+    };
+    let port = echo();
+    let mut guests: Vec<Guest> = (0..50).map(|_| guest()).collect();
+    for guest in &mut guests {
+        guest.connect(LOOPBACK, port).expect("it is there");
+        guest.begin([10, 0, 0, 1].into(), 1);
+    }
+    for mut guest in guests {
+        let network = guest.network.take().unwrap();
+        drop(guest);
+        // Nothing of its thread is left when this returns, nor of what it held.
+        network.end().unwrap();
+    }
+    // Other tests of this process have networks of their own, but never so many.
+    assert!(count("/proc/self/task", "machine-network") < 50);
+}

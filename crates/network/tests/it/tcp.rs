@@ -173,6 +173,24 @@ fn many_connections_at_a_time_and_one_after_another() {
 }
 
 #[test]
+fn more_connections_than_there_may_be_go_one_after_another() {
+    let port = echo();
+    let mut guest = guest();
+    // Whoever closes first, nothing is left that would count.
+    for number in 0..1200 {
+        let connection = guest.connect(LOOPBACK, port).expect("it is there");
+        guest.send(connection, b"x");
+        if number % 2 == 0 {
+            guest.finish(connection);
+            assert_eq!(guest.read_to_end(connection), Ok(b"x".to_vec()));
+        } else {
+            assert_eq!(guest.read(connection, 1), b"x");
+            guest.socket(connection).abort();
+        }
+    }
+}
+
+#[test]
 fn the_end_of_the_network_ends_its_connections() {
     let (port, server) = once(|mut stream| stream.read(&mut [0]).map_err(|error| error.kind()));
     let mut guest = guest();

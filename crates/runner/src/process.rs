@@ -69,7 +69,7 @@ impl CommandFiles {
     }
 
     /// What must be written before a process gets them.
-    fn empty(&self) -> impl Iterator<Item = FileToWrite> {
+    pub(crate) fn empty(&self) -> impl Iterator<Item = FileToWrite> {
         self.0.iter().map(|path| FileToWrite { path: path.clone(), data: Vec::new(), mode: 0o644 })
     }
 }
@@ -127,7 +127,7 @@ pub(crate) async fn run(around: &Around<'_>, command: Command, globals: &mut Glo
     Ok(end)
 }
 
-fn environment(
+pub(crate) fn environment(
     around: &Around<'_>,
     action: Vec<(String, String)>,
     globals: &Globals,

@@ -227,6 +227,54 @@ struct Script<'a> {
     folder: Option<&'a Token>,
 }
 
+/// The folder that a step's script begins in, and the script with its file; none where the step has no script.
+pub(crate) async fn folder_and_script(
+    job: &Job,
+    step: &Step,
+    frame: &Frame,
+    ready: &Ready,
+) -> Result<(String, Option<(String, String)>), String> {
+    let StepKind::Run { run, shell, working_directory } = &step.kind else {
+        return Ok((job.workspace.clone(), None));
+    };
+    let script = Script { run, shell: shell.as_ref(), folder: working_directory.as_ref() };
+    let Evaluated { run, shell, folder } = evaluate_script(job, frame, ready, script).await?;
+    let shell = match shell {
+        Some(named) => Shell::named(&named).map_err(|error| error.to_string())?,
+        None => Shell::default_of("bash"),
+    };
+    let file = format!("{}/{}{}", job.temp, job.next_number(), shell.extension);
+    Ok((folder, Some((file, shell.script(&run)))))
+}
+
+/// What the texts of a script come to.
+struct Evaluated {
+    run: Arc<str>,
+    /// None where the default is wanted.
+    shell: Option<String>,
+    folder: String,
+}
+
+async fn evaluate_script(
+    job: &Job,
+    frame: &Frame,
+    ready: &Ready,
+    script: Script<'_>,
+) -> Result<Evaluated, String> {
+    let evaluator = evaluator(job, job.status());
+    let is_top = frame.depth == 0;
+    let text = async |token: Option<&Token>| match token {
+        Some(token) => evaluator.text(token, &ready.contexts).await.map(Some),
+        None => Ok(None),
+    };
+    let run = text(Some(script.run)).await?.unwrap_or_default();
+    let (shell, folder) = (text(script.shell).await?, text(script.folder).await?);
+    let shell = shell.as_deref().filter(|shell| !shell.is_empty());
+    let shell = shell.or(job.defaults.shell.as_deref().filter(|_| is_top)).map(str::to_owned);
+    let folder = folder.as_deref().or(job.defaults.working_directory.as_deref().filter(|_| is_top));
+    Ok(Evaluated { run, shell, folder: job.in_workspace(folder.unwrap_or_default()) })
+}
+
 async fn run_script(
     job: &Job,
     step: &Step,
@@ -235,27 +283,13 @@ async fn run_script(
     script: Script<'_>,
     globals: &mut Globals,
 ) -> Result<End, Fatal> {
-    let evaluator = evaluator(job, job.status());
-    let is_top = frame.depth == 0;
-    let text = async |token: Option<&Token>| match token {
-        Some(token) => evaluator.text(token, &ready.contexts).await.map(Some),
-        None => Ok(None),
+    let Evaluated { run, shell, folder } = match evaluate_script(job, frame, ready, script).await {
+        Ok(evaluated) => evaluated,
+        Err(error) => return Ok(End::failed(error)),
     };
-    let (run, shell, folder) =
-        match (text(Some(script.run)).await, text(script.shell).await, text(script.folder).await) {
-            (Ok(run), Ok(shell), Ok(folder)) => (run.unwrap_or_default(), shell, folder),
-            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return Ok(End::failed(error)),
-        };
-    let shell = shell.as_deref().filter(|shell| !shell.is_empty()).or(job
-        .defaults
-        .shell
-        .as_deref()
-        .filter(|_| is_top));
-    let folder = folder.as_deref().or(job.defaults.working_directory.as_deref().filter(|_| is_top));
-    let folder = job.in_workspace(folder.unwrap_or_default());
     let around = around(job, step, frame, ready).await;
     let path = process::search_path_of(&around, globals);
-    let found = match find_shell(job, shell, &path).await? {
+    let found = match find_shell(job, shell.as_deref(), &path).await? {
         Ok(found) => found,
         Err(message) => return Ok(End::failed(message)),
     };

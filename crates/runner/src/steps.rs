@@ -139,9 +139,10 @@ impl Progress {
         }
         let is_alone = !is_background(step) && background.is_idle();
         let boundary = match known {
-            Some(known) => Some(known),
-            None if is_alone => self.keep(index, globals).await?,
-            None => None,
+            // What another job kept is kept again, so that this one can be gone on from as well.
+            Some(known) if known.is_own || !self.keeps() => Some(known),
+            known if is_alone => self.keep(index, globals).await?.or(known),
+            known => known,
         };
         self.names.push((index, name));
         let result = match (prepared, holds) {

@@ -293,3 +293,38 @@ jobs:
     let told = place.call(&["rewind", "--step", "1"]);
     assert!(told.stdout.contains("1 value that steps had masked"), "{}", told.stdout);
 }
+
+#[test]
+fn a_shell_finds_what_the_step_would() {
+    use std::io::Write;
+    for machine in machines() {
+        let place = stateful();
+        keep(&place, machine, &[]);
+        let mut command = place.command(&["rewind", "--job", "build", "--step", "2", "--shell"]);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("it starts");
+        let commands =
+            "own; echo $SET $TOP; cat \"$RUNNER_TEMP/kept\"; basename $PWD; echo > changed; exit 4\n";
+        let mut stdin = child.stdin.take().expect("standard input is a pipe");
+        stdin.write_all(commands.as_bytes()).expect("the commands can be written");
+        drop(stdin);
+        let shell = answer(child.wait_with_output().expect("it ends"));
+        let lines: Vec<&str> = shell.stdout.lines().collect();
+        assert_eq!(lines[..3], ["from the path", "before top", "kept"], "{machine}: {}", shell.stderr);
+        assert_eq!((lines.len(), shell.code), (4, Some(1)), "the shell's own end counts");
+        assert!(shell.stderr.contains("before step 2 (`Run exit 3`) of `build`"), "{}", shell.stderr);
+        let again = rewind(&place, "2", &["--job", "build"]);
+        assert_eq!(again.steps()[0], "failure", "what the shell changed is lost");
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_can_be_gone_on_from_where_it_began() {
+    let place = stateful();
+    keep(&place, "host", &[]);
+    let again = rewind(&place, "2", &["--job", "build", "--snapshots", "steps"]);
+    assert_eq!(again.code, Some(1));
+    let third = rewind(&place, "2", &[]);
+    assert_eq!(third.steps()[0], "failure");
+    let from = |answer: &Answer| answer.of("run_resumed")[0]["from"].clone();
+    assert_ne!(from(&third), from(&again), "it goes on from the second run");
+}

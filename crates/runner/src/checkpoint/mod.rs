@@ -13,6 +13,7 @@
 //! told of only once it is whole; without [`Checkpoints`] nothing here does anything.
 
 mod definition;
+mod enter;
 mod resume;
 mod secret;
 mod state;
@@ -34,6 +35,7 @@ use crate::sink::with_sources;
 use crate::steps::Progress;
 
 pub use definition::without_places;
+pub use enter::{Entered, enter};
 pub(crate) use resume::Begin;
 pub(crate) use state::State;
 pub use state::{About, Difference, KeptNetwork, StateError, same_before};
@@ -125,6 +127,12 @@ impl Progress {
             job.sink.send(JobEvent::CheckpointKept { step, checkpoint, kind, bytes }).await?;
         }
         Ok(Some(boundary))
+    }
+
+    /// Whether checkpoints are kept beyond their step.
+    pub(crate) fn keeps(&self) -> bool {
+        let checkpoints = self.job.options.checkpoints.as_ref();
+        checkpoints.is_some_and(|checkpoints| checkpoints.keep != Keep::Nothing)
     }
 
     /// The step is over: drops what was kept before it, where it is not to stay.

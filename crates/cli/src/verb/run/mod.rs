@@ -11,6 +11,7 @@ mod network;
 mod place;
 mod prepare;
 mod rewind;
+mod shell;
 mod signal;
 mod snapshots;
 mod values;

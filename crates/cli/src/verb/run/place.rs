@@ -18,7 +18,7 @@ pub(crate) struct PlaceArgs {
     /// The run: its id, the beginning of it, or `latest`, which is the last one with snapshots
     #[arg(value_name = "RUN", default_value = "latest")]
     selector: String,
-    /// The job: its id, a leg's with its number as in `test[1]`, or its name [default: the only one with snapshots]
+    /// The job: its id, a leg's with its number as in `test[1]`, or its name [default: the only one with a snapshot before the step]
     #[arg(long, value_name = "JOB")]
     job: Option<String>,
     /// The step: its number from 0, its id or its name
@@ -51,7 +51,7 @@ impl Place {
                 "`firedog run --snapshots steps` (or `failure`) keeps what is there before steps",
             ));
         }
-        let job = job(&view, &kept, args.job.as_deref(), &run)?;
+        let job = job(&view, &kept, args, &run)?;
         let step = step(&view, &job, &args.step)?;
         let row = kept.iter().rev().find(|row| row.job == job && row.step == step);
         let Some(row) = row.cloned() else { return Err(not_kept(&view, &kept, &job, step)) };
@@ -82,10 +82,14 @@ impl Place {
 }
 
 /// The job that is meant.
-fn job(view: &RunView, kept: &[CheckpointRow], wanted: Option<&str>, run: &RunRow) -> Result<JobId, Failure> {
-    let Some(wanted) = wanted else {
+fn job(view: &RunView, kept: &[CheckpointRow], args: &PlaceArgs, run: &RunRow) -> Result<JobId, Failure> {
+    let Some(wanted) = args.job.as_deref() else {
         let mut jobs: Vec<&JobId> = kept.iter().map(|row| &row.job).collect();
         jobs.dedup();
+        let is_before = |job: &JobId, step: u32| kept.iter().any(|row| row.job == *job && row.step == step);
+        let has_step = |job: &&JobId| step(view, job, &args.step).is_ok_and(|step| is_before(job, step));
+        let with_step: Vec<&JobId> = jobs.iter().copied().filter(has_step).collect();
+        let jobs = if with_step.is_empty() { jobs } else { with_step };
         return match jobs.as_slice() {
             [job] => Ok((*job).clone()),
             jobs => Err(Failure::usage("several jobs of the run have snapshots")

@@ -40,6 +40,9 @@ pub(crate) struct RewindArgs {
     /// Run the step and all that follows, as a new run
     #[arg(long)]
     run: bool,
+    /// Open a shell in the machine as it was, with the step's environment and in its folder; what it changes is lost
+    #[arg(long, conflicts_with = "run")]
+    shell: bool,
     /// Use the workflow as it is in FILE now [default of FILE: where it was]
     #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "run")]
     workflow: Option<Option<PathBuf>>,
@@ -80,7 +83,14 @@ pub(crate) fn run(args: &RewindArgs, config: &Config) -> Result<Exit, Failure> {
     let ended = runtime.block_on(async {
         let history = History::open(config).await?;
         let place = Place::find(&history, &args.place, args.snapshots.limits().bytes).await?;
-        if args.run { go_on(args, config, &history, place).await } else { describe(&place, args.format) }
+        match (args.run, args.shell) {
+            (true, _) => go_on(args, config, &history, place).await,
+            (_, true) => {
+                let root = root(None, &place.about)?;
+                super::shell::open(&args.values, config, &history, place, root).await
+            }
+            _ => describe(&place, args.format),
+        }
     });
     machine::scratch::wait_for_removals();
     runtime.shutdown_timeout(super::LAST_THREADS);
@@ -112,7 +122,7 @@ fn describe(place: &Place, format: RunFormat) -> Result<Exit, Failure> {
         let values = if about.lost == 1 { "1 value".to_owned() } else { format!("{} values", about.lost) };
         text.push_str(&format!("  lost      {values} that steps had masked: they are `***` now\n"));
     }
-    text.push_str("\n`--run` goes on from there\n");
+    text.push_str("\n`--run` goes on from there, `--shell` opens a shell there\n");
     output::to_stdout(&text)?;
     Ok(Exit::Success)
 }
@@ -193,27 +203,7 @@ impl Resumed<'_> {
         history: &History,
     ) -> Result<(Control, Vec<run::id::RunId>, Options), Failure> {
         let Self { about, values, parallel, root, plan, taken_over, checkpoints } = self;
-        let choice = <MachineChoice as clap::ValueEnum>::from_str(&about.machine, true).map_err(|_| {
-            Failure::missing(format!("this firedog cannot make `{}` machines", about.machine))
-        })?;
-        let mut action = about.actions.clone();
-        action.extend(values.action.iter().cloned());
-        let (network, network_allow) = network::kept(&about.network)?;
-        let asked = Asked {
-            machine: choice,
-            platform: vec![("*".to_owned(), choice)],
-            network,
-            network_allow,
-            parallel,
-            action,
-            secret: values.secret.clone(),
-        };
-        let machines = look_for(asked, config.quiet);
-        let secrets = values::secrets(values.secrets_file.as_deref(), &values.secret, &|name| {
-            std::env::var(name).ok()
-        })?;
-        let tree = WorkingTree::read(root.clone());
-        let options = machines.options(tree, history.state(), Some(checkpoints))?;
+        let (options, secrets) = options(about, values, parallel, &root, checkpoints, config, history)?;
         let store = history.store().clone();
         store.leave_open();
         let control = Control::open(store, settings(history.state(), &options));
@@ -221,6 +211,37 @@ impl Resumed<'_> {
         let runs = submit(&control, vec![submission]).await?;
         Ok((control, runs, options))
     }
+}
+
+/// The settings of a runner that makes machines of the kind that was, and the secrets that are given.
+pub(super) fn options(
+    about: &About,
+    values: &ValueArgs,
+    parallel: Option<u16>,
+    root: &Path,
+    checkpoints: Checkpoints,
+    config: &Config,
+    history: &History,
+) -> Result<(Options, Vec<(String, String)>), Failure> {
+    let choice = <MachineChoice as clap::ValueEnum>::from_str(&about.machine, true)
+        .map_err(|_| Failure::missing(format!("this firedog cannot make `{}` machines", about.machine)))?;
+    let mut action = about.actions.clone();
+    action.extend(values.action.iter().cloned());
+    let (network, network_allow) = network::kept(&about.network)?;
+    let asked = Asked {
+        machine: choice,
+        platform: vec![("*".to_owned(), choice)],
+        network,
+        network_allow,
+        parallel,
+        action,
+        secret: values.secret.clone(),
+    };
+    let machines = look_for(asked, config.quiet);
+    let secrets =
+        values::secrets(values.secrets_file.as_deref(), &values.secret, &|name| std::env::var(name).ok())?;
+    let tree = WorkingTree::read(root.to_owned());
+    Ok((machines.options(tree, history.state(), Some(checkpoints))?, secrets))
 }
 
 /// The folder whose files later steps may ask for.

@@ -116,7 +116,7 @@ pub(crate) fn finish(root: &mut Root, epoch: i64) -> Result<Finished, FinishErro
         working_directory: root.working_directory.clone().unwrap_or(home),
         user,
         environment,
-        tools: tools(tree)?,
+        tools: tools(tree, root.tools.clone())?,
     })
 }
 
@@ -244,9 +244,8 @@ fn with_runner_group(text: String) -> String {
     groups.join("\n") + "\n"
 }
 
-/// The packages that the root file system says it has: Debian's list, or Alpine's.
-fn tools(tree: &Tree) -> Result<Vec<Tool>, FinishError> {
-    let mut tools = Vec::new();
+/// The packages that the root file system says it has, in Debian's list or Alpine's, besides `tools`.
+fn tools(tree: &Tree, mut tools: Vec<Tool>) -> Result<Vec<Tool>, FinishError> {
     for (path, name_key, version_key) in
         [("/var/lib/dpkg/status", "Package: ", "Version: "), ("/lib/apk/db/installed", "P:", "V:")]
     {

@@ -48,8 +48,9 @@ pub enum ProgramError {
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
-    package: &'static str,
     command: Command,
+    /// Programs that must be there, and the packages that they are in.
+    needed: Vec<(String, &'static str)>,
 }
 
 impl Program {
@@ -59,7 +60,14 @@ impl Program {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--", name]);
         command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-        Self { name: name.to_owned(), package, command }
+        Self { name: name.to_owned(), command, needed: vec![(name.to_owned(), package)] }
+    }
+
+    /// Names the program that this one starts, which then is the one that fails.
+    pub(crate) fn needs(mut self, name: &str, package: &'static str) -> Self {
+        self.needed.push((name.to_owned(), package));
+        self.name = name.to_owned();
+        self
     }
 
     pub(crate) fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
@@ -125,10 +133,10 @@ impl Program {
     fn check_installed(&self) -> Result<(), ProgramError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let is_there = |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
-        if is_there(&self.name) {
-            return Ok(());
+        match self.needed.iter().find(|(name, _)| !is_there(name)) {
+            None => Ok(()),
+            Some((name, package)) => Err(ProgramError::Missing { program: name.clone(), package }),
         }
-        Err(ProgramError::Missing { program: self.name.clone(), package: self.package })
     }
 }
 

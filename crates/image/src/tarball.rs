@@ -71,17 +71,17 @@ pub fn read_into(tree: &mut Tree, file: File, whiteouts: Whiteouts) -> Result<()
         if extensions.take(&mut entry)? {
             continue;
         }
-        let named = std::mem::take(&mut extensions);
+        let mut named = std::mem::take(&mut extensions);
         let header = entry.header();
-        let path = named.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let path = named.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
         let length = header.entry_size().map_err(TarError::Read)?;
         let offset = entry.raw_file_position();
         if offset.checked_add(length).is_none_or(|end| end > size) {
             return Err(TarError::Cut { entry: shown(&path) });
         }
-        let link = named.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
+        let link = named.link.take().or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
         let content = Content::Span { file: Arc::clone(&file), offset, length };
-        let entry = Entry { header, path: &path, link, attributes: named.attributes, content };
+        let entry = Entry { header, path: &path, link, named, content };
         entry.add(tree, whiteouts)?;
     }
     Ok(())
@@ -92,6 +92,8 @@ pub fn read_into(tree: &mut Tree, file: File, whiteouts: Whiteouts) -> Result<()
 struct Extensions {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+    uid: Option<u32>,
+    gid: Option<u32>,
     attributes: BTreeMap<String, Vec<u8>>,
 }
 
@@ -119,6 +121,8 @@ impl Extensions {
             match key {
                 "path" => self.path = Some(value.to_vec()),
                 "linkpath" => self.link = Some(value.to_vec()),
+                "uid" => self.uid = Some(number(value).ok_or_else(|| refused(NO_OWNER))?),
+                "gid" => self.gid = Some(number(value).ok_or_else(|| refused(NO_OWNER))?),
                 "size" => return Err(refused("files of 8 GiB and more are not read")),
                 key if key.starts_with("GNU.sparse.") => return Err(refused("sparse files are not read")),
                 key => {
@@ -130,6 +134,12 @@ impl Extensions {
         }
         Ok(())
     }
+}
+
+const NO_OWNER: &str = "its owner has no number of 32 bits";
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn extension(entry: &mut tar::Entry<'_, &File>) -> Result<Vec<u8>, TarError> {
@@ -157,7 +167,7 @@ struct Entry<'a> {
     header: &'a tar::Header,
     path: &'a [u8],
     link: Option<Vec<u8>>,
-    attributes: BTreeMap<String, Vec<u8>>,
+    named: Extensions,
     content: Content,
 }
 
@@ -211,20 +221,18 @@ impl Entry<'_> {
     }
 
     fn metadata(&self) -> Result<Metadata, TarError> {
-        let unsupported = |reason| TarError::Unsupported { entry: shown(self.path), reason };
-        let number = |value: io::Result<u64>| {
-            value
-                .ok()
-                .and_then(|value| u32::try_from(value).ok())
-                .ok_or_else(|| unsupported("its owner has no number of 32 bits"))
+        let number = |named: Option<u32>, value: io::Result<u64>| {
+            named
+                .or_else(|| u32::try_from(value.ok()?).ok())
+                .ok_or_else(|| TarError::Unsupported { entry: shown(self.path), reason: NO_OWNER })
         };
         let mode = self.header.mode().map_err(TarError::Read)? & 0o7777;
         Ok(Metadata {
             permissions: u16::try_from(mode).expect("twelve bits were kept"),
-            uid: number(self.header.uid())?,
-            gid: number(self.header.gid())?,
+            uid: number(self.named.uid, self.header.uid())?,
+            gid: number(self.named.gid, self.header.gid())?,
             modified: self.header.mtime().ok().and_then(|time| i64::try_from(time).ok()).unwrap_or(0),
-            attributes: self.attributes.clone(),
+            attributes: self.named.attributes.clone(),
         })
     }
 }

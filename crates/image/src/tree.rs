@@ -290,6 +290,26 @@ impl Tree {
         Ok(id)
     }
 
+    /// Puts a copy of what is at `from` in another tree at `path`, as root's, with all that is in it.
+    pub fn graft(&mut self, path: &[u8], other: &Tree, from: &[u8]) -> Result<(), TreeError> {
+        let mut pending = vec![(path.to_vec(), other.find_link(from)?)];
+        while let Some((path, id)) = pending.pop() {
+            let node = other.node(id);
+            let kind = match &node.kind {
+                Kind::Folder(entries) => {
+                    pending.extend(
+                        entries.iter().map(|(name, child)| ([&path, name.as_slice()].join(&b'/'), *child)),
+                    );
+                    Kind::Folder(BTreeMap::new())
+                }
+                other => other.clone(),
+            };
+            let metadata = Metadata { uid: 0, gid: 0, ..node.metadata.clone() };
+            self.put(&path, metadata, kind)?;
+        }
+        Ok(())
+    }
+
     /// Gives what is at `target` the second name `path`.
     pub fn put_hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<(), TreeError> {
         downward(target)?;

@@ -50,7 +50,15 @@ impl Place {
     /// A call that can be changed before it starts.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firedog"));
-        let inherited = ["NO_COLOR", "CLICOLOR_FORCE", "SHELL", "TERM", "XDG_CACHE_HOME"];
+        let inherited = [
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+            "SHELL",
+            "TERM",
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+            "SOURCE_DATE_EPOCH",
+        ];
         for name in inherited {
             command.env_remove(name);
         }

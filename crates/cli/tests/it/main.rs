@@ -8,6 +8,7 @@ mod editor;
 mod ending;
 mod fork;
 mod history;
+mod image;
 mod language_server;
 mod much_output;
 mod network;

@@ -1,16 +1,17 @@
 //! A root file system of Debian packages, installed by `mmdebstrap` without root where the host allows that.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::program::{Program, ProgramError};
 use crate::progress::{Progress, Reporter};
 use crate::recipe::DebianPackages;
 use crate::source::Root;
+use crate::source::node::{self, NodeError};
 use crate::tarball::{self, TarError, Whiteouts};
-use crate::tree::Tree;
+use crate::tree::{Content, Kind, Metadata, Tree, TreeError};
 
 /// Why there is no root file system.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,12 @@ pub enum DebianError {
     /// What it made is not as it should be.
     #[error("cannot use what Debian's packages became")]
     Tar(#[from] TarError),
+    /// There is no Node.js.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A setting cannot be put into it.
+    #[error("cannot use what Debian's packages became")]
+    Tree(#[source] TreeError),
 }
 
 /// Folders with documentation in all languages: half of the files, and nothing that a job reads.
@@ -161,7 +168,7 @@ pub(crate) fn root(
     }
     report(Progress::Stage("installing Debian packages"));
     let archive = folder.join("debian.tar");
-    let mut program = Program::new("mmdebstrap", "mmdebstrap")
+    let mut program = installer()
         .variable("SOURCE_DATE_EPOCH", epoch.to_string())
         .variable("TMPDIR", folder)
         .arguments(["--variant=minbase", "--format=tar", "--dpkgopt=force-unsafe-io"])
@@ -175,8 +182,42 @@ pub(crate) fn root(
     let mut tree = Tree::new();
     tarball::read_into(&mut tree, file, Whiteouts::Keep)?;
     let mut root = Root::new(tree, format!("debian {suite}"));
-    root.environment = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
+    root.environment.insert("LANG".to_owned(), "C.UTF-8".to_owned());
+    if choice == DebianPackages::Ci {
+        root.tools = node::install(&mut root.tree, folder, report)?;
+        as_on_github(&mut root, suite)?;
+    }
     Ok(root)
+}
+
+/// `mmdebstrap`, in a world of its own where this is root: what it mounts is seen by nobody else and ends with it, and
+/// so does every process that it starts. Without root it makes such a world itself.
+fn installer() -> Program {
+    if rustix::process::geteuid().is_root() {
+        Program::new("unshare", "util-linux")
+            .needs("mmdebstrap", "mmdebstrap")
+            .arguments(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child=SIGKILL"])
+            .arguments(["--mount-proc", "--", "mmdebstrap", "--mode=root"])
+    } else {
+        Program::new("mmdebstrap", "mmdebstrap").argument("--mode=unshare")
+    }
+}
+
+/// Settings that jobs find on GitHub's machines, as far as they are true here.
+fn as_on_github(root: &mut Root, suite: &str) -> Result<(), DebianError> {
+    let os = if suite == "bookworm" { "debian12" } else { suite };
+    let settings = [
+        ("AGENT_TOOLSDIRECTORY", "/opt/hostedtoolcache"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
+        ("ImageOS", os),
+    ];
+    root.environment.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    // Without it `pip install` demands a virtual environment first.
+    let pip = Content::Bytes(Arc::from(b"[global]\nbreak-system-packages = true\n".as_slice()));
+    root.tree
+        .put(b"/etc/pip.conf", Metadata::of_root(0o644), Kind::Regular(pip))
+        .map_err(DebianError::Tree)?;
+    Ok(())
 }
 
 /// Names are words of a list that `mmdebstrap` splits at commas and spaces.

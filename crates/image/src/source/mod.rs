@@ -4,9 +4,11 @@ pub(crate) mod archive;
 pub(crate) mod debian;
 pub(crate) mod folder;
 pub(crate) mod kernel;
+pub(crate) mod node;
 
 use std::collections::BTreeMap;
 
+use crate::manifest::Tool;
 use crate::tree::Tree;
 
 /// A root file system with what its origin says about running things in it.
@@ -20,6 +22,8 @@ pub(crate) struct Root {
     pub(crate) user: Option<String>,
     pub(crate) working_directory: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Programs that no list of packages in the tree names.
+    pub(crate) tools: Vec<Tool>,
 }
 
 impl Root {
@@ -32,6 +36,7 @@ impl Root {
             user: None,
             working_directory: None,
             labels: BTreeMap::new(),
+            tools: Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `firedog image ls` and `firedog image inspect`.
 
-use image::{Digest, Listed, Manifest, Store};
+use image::{Digest, ImageError, Listed, Manifest, Store};
 use serde_json::{Value, json};
 
 use crate::args::AnswerFormat;
@@ -89,6 +89,9 @@ pub(crate) fn inspect(args: &InspectArgs, store: &Store, config: &Config) -> Res
         AnswerFormat::Json => {
             let mut answer = manifest_json(image.digest(), &names, image.manifest());
             answer["folder"] = json!(image.folder());
+            answer["kernel"] = json!(image.kernel());
+            answer["initramfs"] = json!(image.initramfs().map_err(unwritable)?);
+            answer["root"] = json!(image.root());
             output::json_to_stdout(&answer)?;
         }
         AnswerFormat::Text => {
@@ -98,6 +101,10 @@ pub(crate) fn inspect(args: &InspectArgs, store: &Store, config: &Config) -> Res
         }
     }
     Ok(Exit::Success)
+}
+
+fn unwritable(error: ImageError) -> Failure {
+    Failure::new(Exit::Usage, error)
 }
 
 fn description(digest: Digest, names: &[String], manifest: &Manifest, style: Style) -> String {

@@ -56,9 +56,18 @@ pub(crate) struct Program {
 impl Program {
     /// A program, and the Debian package that it is in.
     pub(crate) fn new(name: &str, package: &'static str) -> Self {
-        // A program that is killed by SIGTERM removes what it made; `setpriv` then becomes the program itself.
+        Self::ended_by("KILL", name, package)
+    }
+
+    /// The same for a program that itself removes what it made when this process ends.
+    pub(crate) fn that_cleans_up(name: &str, package: &'static str) -> Self {
+        Self::ended_by("TERM", name, package)
+    }
+
+    /// `setpriv` asks for the signal and becomes the program.
+    fn ended_by(signal: &str, name: &str, package: &'static str) -> Self {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--", name]);
+        command.args(["--pdeathsig", signal, "--", name]);
         command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         Self { name: name.to_owned(), command, needed: vec![(name.to_owned(), package)] }
     }

@@ -176,6 +176,44 @@ fn a_killed_build_leaves_what_the_next_removes() {
     assert_eq!(left(), 0);
 }
 
+/// Processes of this host that have the folder in their arguments.
+fn processes_with(folder: &Path) -> usize {
+    let folder = folder.canonicalize().expect("it is there").display().to_string();
+    let processes = fs::read_dir("/proc").expect("it is there").flatten();
+    let arguments = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    arguments.filter(|arguments| String::from_utf8_lossy(arguments).contains(&folder)).count()
+}
+
+/// What installs packages has processes of its own, far below. As root all of them are in one namespace that ends
+/// with the build; the test waits for that, and hangs where one stays.
+#[test]
+fn a_killed_build_ends_the_programs_that_it_started() {
+    let place = place();
+    if !rustix::process::geteuid().is_root() || Command::new("mmdebstrap").arg("--version").output().is_err()
+    {
+        println!("skipped: mmdebstrap as root");
+        return;
+    }
+    let from = ["image", "build", "mine", "--from", "debian", "--packages", "base"];
+    let mut building = place.start(&[&from[..], KERNEL].concat());
+    let mut line = String::new();
+    let said = building.stderr.take().expect("it is piped");
+    BufReader::new(said).read_line(&mut line).expect("it says something");
+    assert_eq!(line, "installing Debian packages ...\n");
+    let folder = images(&place).join("building");
+    while processes_with(&folder) == 0 {
+        assert!(building.try_wait().expect("it can be asked").is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    building.kill().expect("it runs");
+    building.wait().expect("it ends");
+    while processes_with(&folder) > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(place.call(&["image", "prune"]).code, Some(0));
+    assert_eq!(fs::read_dir(folder).expect("it is there").count(), 0);
+}
+
 #[test]
 fn a_full_disk_is_said_and_leaves_nothing() {
     let place = place();

@@ -199,7 +199,7 @@ fn installer() -> Program {
             .arguments(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child=SIGKILL"])
             .arguments(["--mount-proc", "--", "mmdebstrap", "--mode=root"])
     } else {
-        Program::new("mmdebstrap", "mmdebstrap").argument("--mode=unshare")
+        Program::that_cleans_up("mmdebstrap", "mmdebstrap").argument("--mode=unshare")
     }
 }
 

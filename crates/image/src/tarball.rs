@@ -221,16 +221,20 @@ impl Entry<'_> {
     }
 
     fn metadata(&self) -> Result<Metadata, TarError> {
-        let number = |named: Option<u32>, value: io::Result<u64>| {
+        let number = |named: Option<u32>, field: &[u8], value: io::Result<u64>| {
+            // npm leaves owners out; so do others who think that nobody looks at them.
+            let is_blank = field.iter().all(|byte| matches!(byte, 0 | b' '));
             named
+                .or(is_blank.then_some(0))
                 .or_else(|| u32::try_from(value.ok()?).ok())
                 .ok_or_else(|| TarError::Unsupported { entry: shown(self.path), reason: NO_OWNER })
         };
+        let fields = self.header.as_old();
         let mode = self.header.mode().map_err(TarError::Read)? & 0o7777;
         Ok(Metadata {
             permissions: u16::try_from(mode).expect("twelve bits were kept"),
-            uid: number(self.named.uid, self.header.uid())?,
-            gid: number(self.named.gid, self.header.gid())?,
+            uid: number(self.named.uid, &fields.uid, self.header.uid())?,
+            gid: number(self.named.gid, &fields.gid, self.header.gid())?,
             modified: self.header.mtime().ok().and_then(|time| i64::try_from(time).ok()).unwrap_or(0),
             attributes: self.named.attributes.clone(),
         })

@@ -113,14 +113,37 @@ fn an_archive_claims_no_more_than_it_has() {
 }
 
 #[test]
+fn an_owner_is_a_number_or_left_out() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("a").unwrap();
+    header.set_size(0);
+    header.set_mode(0o644);
+    let owner = |header: &tar::Header| {
+        let mut tree = Tree::new();
+        read(&mut tree, header.as_bytes())?;
+        let metadata = &tree.node(tree.find(b"a").unwrap()).metadata;
+        Ok::<_, String>((metadata.uid, metadata.gid))
+    };
+    header.set_cksum();
+    assert_eq!(owner(&header), Ok((0, 0)));
+    header.set_uid(u64::from(u32::MAX));
+    header.set_cksum();
+    assert_eq!(owner(&header), Ok((u32::MAX, 0)));
+    header.set_uid(u64::from(u32::MAX) + 1);
+    header.set_cksum();
+    assert!(owner(&header).unwrap_err().contains("its owner has no number of 32 bits"));
+    header.as_old_mut().uid = *b"nobody\0\0";
+    header.set_cksum();
+    assert!(owner(&header).is_err());
+}
+
+#[test]
 fn names_that_do_not_fit_into_a_header_are_whole() {
     let mut builder = tar::Builder::new(Vec::new());
     let long = format!("{}/{}", "d".repeat(150), "f".repeat(200));
     let mut header = tar::Header::new_gnu();
     header.set_size(0);
     header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
     builder.append_data(&mut header, &long, &b""[..]).unwrap();
     builder
         .append_pax_extensions([

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -15,6 +16,10 @@ use crate::spec::Size;
 
 /// Most processes and threads of a machine that is held to its size.
 const MAX_PROCESSES: u32 = 8192;
+
+/// How often the removal of a group is tried in which something runs, and the wait in between.
+const REMOVALS: u32 = 100;
+const REMOVAL_WAIT: Duration = Duration::from_millis(3);
 
 /// The period over which CPU time is counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
@@ -159,8 +164,16 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         for folder in &self.folders {
-            // One in which something still runs is removed by whoever collects what this process leaves.
-            let _ = fs::remove_dir(folder);
+            for _ in 0..REMOVALS {
+                match fs::remove_dir(folder) {
+                    // What was killed with the machine's first process may be about to end.
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        std::thread::sleep(REMOVAL_WAIT);
+                    }
+                    // One in which something still runs is removed by whoever collects what this process leaves.
+                    _ => break,
+                }
+            }
         }
     }
 }

@@ -132,7 +132,12 @@ impl VmProcess {
         let pid = Pid::from_child(&child);
         let watched = (|| {
             let mut leftovers = group.leftovers();
-            leftovers.push(Leftover::Process(ProcessIdentity::of(pid)?));
+            match ProcessIdentity::of(pid) {
+                Ok(identity) => leftovers.push(Leftover::Process(identity)),
+                // It has ended already, so that nothing of it is left.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
             Ok((rustix::process::pidfd_open(pid, PidfdFlags::empty())?, leftovers))
         })();
         let (pidfd, leftovers) = match watched {

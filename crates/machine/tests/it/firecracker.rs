@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use machine::firecracker::api::Deadlines;
+use machine::leftovers::Leftover;
 use machine::{Backend, BootError, ExitStatus, Machine, MachineSpec, Network, Place};
 
 use crate::fake::{Fake, can_jail, can_run};
@@ -329,7 +330,10 @@ async fn owner_to_be_killed() {
     let fake = Fake::new("");
     let machine = start(&fake.backend(root.join("jailed").exists()), &root).await;
     let process = machine.exec(crate::fixture::shell(&machine, "exec sleep 1000")).await.unwrap();
-    fs::write(root.join("is-up"), fake.path().to_string_lossy().as_bytes()).unwrap();
+    let leftovers: Vec<String> = machine.leftovers().iter().map(ToString::to_string).collect();
+    fs::write(root.join("leftovers"), leftovers.join("\n")).unwrap();
+    fs::write(root.join("fake"), fake.path().to_string_lossy().as_bytes()).unwrap();
+    fs::write(root.join("is-up"), "").unwrap();
     std::future::pending::<()>().await;
     drop(process);
 }
@@ -352,7 +356,12 @@ fn check_killed_owner(is_jailed: bool) {
         std::thread::yield_now();
     }
     assert_eq!(machine::scratch::sweep(&root.path().join("scratch")).unwrap(), 1);
-    let fake = fs::read_to_string(root.path().join("is-up")).unwrap();
+    // All else that is left is what the machine said would be.
+    for line in fs::read_to_string(root.path().join("leftovers")).unwrap().lines() {
+        line.parse::<Leftover>().unwrap().remove().unwrap();
+        assert!(!line.strip_prefix("group ").is_some_and(|folder| Path::new(folder).exists()), "{line}");
+    }
+    let fake = fs::read_to_string(root.path().join("fake")).unwrap();
     fs::remove_dir_all(fake).unwrap();
 }
 

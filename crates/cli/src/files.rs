@@ -1,5 +1,6 @@
 //! Files that people name: workflows, payloads, secrets, and the workflows that workflows call.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -38,9 +39,13 @@ pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes")));
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes"))
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Failure {
@@ -61,8 +66,39 @@ pub(crate) fn read_source(path: &Path) -> Result<SourceFile, Failure> {
 
 /// A workflow or action with another name for people.
 pub(crate) fn read_as(path: &Path, name: String) -> Result<SourceFile, Failure> {
-    let bytes = read_bytes(path).map_err(|error| unreadable(path, error))?;
-    Ok(SourceFile::from_bytes(name, &bytes))
+    with_bytes(path, |bytes| SourceFile::from_bytes(name, bytes)).map_err(|error| unreadable(path, error))
+}
+
+/// Bytes of a thread's buffer that are kept for the next file.
+const BUFFER: usize = 64 * 1024;
+
+/// Calls `read` with the bytes of a file, which a thread reads into the same buffer one after the other.
+fn with_bytes<T>(path: &Path, read: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+    thread_local! {
+        static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut file = File::open(path)?;
+    BYTES.with_borrow_mut(|bytes| {
+        let mut length = 0;
+        loop {
+            if length == bytes.len() {
+                bytes.resize((2 * length).max(BUFFER), 0);
+            }
+            match file.read(&mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if u64::try_from(length).is_ok_and(|length| length > MAX_FILE) {
+                return Err(too_large());
+            }
+        }
+        let value = read(&bytes[..length]);
+        bytes.truncate(BUFFER);
+        bytes.shrink_to(BUFFER);
+        Ok(value)
+    })
 }
 
 /// The workflow that people name, itself named relative to `root`, an absolute path, where it is in it.

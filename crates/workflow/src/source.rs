@@ -48,6 +48,9 @@ pub struct Position {
     pub column: usize,
 }
 
+/// Bytes of a short average line.
+const AVERAGE_LINE: usize = 24;
+
 /// One file of text, with its lines indexed.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
@@ -64,9 +67,10 @@ impl SourceFile {
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let newlines = memchr_iter(b'\n', text.as_bytes());
-        let line_starts = std::iter::once(0)
-            .chain(newlines.map(|offset| u32::try_from(offset + 1).unwrap_or(u32::MAX)))
-            .collect();
+        // Room for nearly all files at once.
+        let mut line_starts = Vec::with_capacity(text.len() / AVERAGE_LINE + 1);
+        line_starts.push(0);
+        line_starts.extend(newlines.map(|offset| u32::try_from(offset + 1).unwrap_or(u32::MAX)));
         Self { name: name.into(), text, line_starts, malformed: None }
     }
 

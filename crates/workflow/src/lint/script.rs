@@ -84,46 +84,49 @@ struct Lines<'a, 'f> {
     file: &'f str,
     /// Each with its offset.
     all: Vec<(usize, &'a str)>,
-    /// Indexes of the lines that end or begin a group, the last first.
+    /// Indexes of the lines that name the file.
+    naming: Vec<usize>,
+    /// Indexes of the lines that end or begin a group; none where none of them names the file.
     groups: Vec<usize>,
-    /// Indexes of the lines that begin a here-document.
+    /// Indexes of the lines that begin a here-document; none where none of them names the file.
     documents: Vec<usize>,
 }
 
 impl<'a, 'f> Lines<'a, 'f> {
     fn of(script: &'a str, file: &'f str) -> Self {
         let all: Vec<(usize, &str)> = lines(script).collect();
-        let bounds = |line: &str| {
-            let line = line.trim_start();
-            line.starts_with('}') || line == "{" || line.ends_with(" {")
+        let mut naming: Vec<usize> = memmem::find_iter(script.as_bytes(), file)
+            .map(|at| all.partition_point(|(start, _)| *start <= at) - 1)
+            .collect();
+        naming.dedup();
+        let places = |fits: fn(&str) -> bool| {
+            all.iter().enumerate().filter(move |(_, (_, line))| fits(line)).map(|(index, _)| index)
         };
-        let with = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
-            all.iter().enumerate().filter(|(_, (_, line))| fits(line)).map(|(index, _)| index).collect()
-        };
-        let mut groups = with(&bounds);
-        groups.reverse();
-        let documents = with(&|line| line.contains("<<") && line.contains("cat"));
-        Self { file, all, groups, documents }
+        let ends = |index: &usize| all[*index].1.trim_start().starts_with('}');
+        let groups = if naming.iter().any(ends) { places(bounds_group).collect() } else { Vec::new() };
+        let begins = |index: &usize| begins_document(all[*index].1);
+        let documents =
+            if naming.iter().any(begins) { places(begins_document).collect() } else { Vec::new() };
+        Self { file, all, naming, groups, documents }
     }
 
     fn names(&self, line: &str) -> bool {
-        line.contains(self.file)
-            && [">>", ">", "tee", "Out-File", "Add-Content"].iter().any(|to| line.contains(to))
+        line.contains(self.file) && [">", "tee", "Out-File", "Add-Content"].iter().any(|to| line.contains(to))
     }
 
     /// Whether what the line prints goes to the file: it says so, or the group or here-document does in which it is.
     fn is_written(&self, index: usize) -> bool {
         let line = self.all[index].1;
-        if matches!(line.trim(), "{" | "(") {
-            return false;
-        }
-        if line.contains(self.file) {
+        if self.naming.binary_search(&index).is_ok() {
             return self.names(line)
                 && !line.trim_start().starts_with(['}', '#'])
                 && !line.trim_start().starts_with("cat ");
         }
-        let later = self.groups.partition_point(|group| *group > index);
-        let group = self.groups[..later].last().filter(|group| **group < index + MAX_GROUP);
+        if matches!(line.trim(), "{" | "(") {
+            return false;
+        }
+        let later = self.groups.partition_point(|group| *group <= index);
+        let group = self.groups.get(later).filter(|group| **group < index + MAX_GROUP);
         if group.is_some_and(|group| {
             let line = self.all[*group].1;
             line.trim_start().starts_with('}') && self.names(line)
@@ -141,6 +144,17 @@ impl<'a, 'f> Lines<'a, 'f> {
             self.names(opening) && self.all[*start..=index].iter().all(|(_, line)| line.trim() != delimiter)
         })
     }
+}
+
+/// Whether a line ends or begins a group.
+fn bounds_group(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with('}') || line == "{" || line.ends_with(" {")
+}
+
+/// Whether a line begins a here-document that is printed.
+fn begins_document(line: &str) -> bool {
+    line.contains("<<") && line.contains("cat")
 }
 
 /// What a command prints: without the command, its flags, the quotes and the redirection.

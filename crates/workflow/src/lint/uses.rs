@@ -30,19 +30,12 @@ impl<'a> Remote<'a> {
         if uses.starts_with('.') || uses.starts_with("$/") {
             return None;
         }
-        let (mut at, mut slash, mut end) = (None, None, None);
-        for (index, byte) in bytes.iter().enumerate() {
-            match byte {
-                b':' if bytes[index..].starts_with(b"://") => return None,
-                b'$' if bytes[index..].starts_with(b"${{") => return None,
-                b'@' if at.is_none() => at = Some(index),
-                b'/' if at.is_none() && slash.is_none() => slash = Some(index),
-                b'/' if at.is_none() && end.is_none() => end = Some(index),
-                _ => {}
-            }
+        let at = memchr(b'@', bytes)?;
+        let slash = memchr(b'/', &bytes[..at])?;
+        let end = memchr(b'/', &bytes[slash + 1..at]).map_or(at, |length| slash + 1 + length);
+        if memchr2(b':', b'$', bytes).is_some() && (uses.contains("://") || uses.contains("${{")) {
+            return None;
         }
-        let (at, _) = (at?, slash?);
-        let end = end.unwrap_or(at);
         let (path, version) = (uses[end..at].trim_start_matches('/'), &uses[at + 1..]);
         (!version.is_empty()).then_some(Self { repository: &uses[..end], path, version })
     }

@@ -3,6 +3,7 @@
 //! A mistake in a called workflow is reported in the file of the call, at the `uses` that refers to it.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
@@ -51,12 +52,36 @@ struct Site<'a> {
     uses: Spanned<String>,
 }
 
+/// The called workflows of a repository, read once for all files that call them.
+#[derive(Debug, Default)]
+pub struct CalledFiles(Mutex<HashMap<String, Arc<CalledFile>>>);
+
+impl CalledFiles {
+    /// The most files that are kept.
+    const MAX: usize = 1000;
+
+    fn files(&self) -> MutexGuard<'_, HashMap<String, Arc<CalledFile>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<CalledFile>> {
+        self.files().get(name).cloned()
+    }
+
+    fn keep(&self, name: &str, file: &Arc<CalledFile>) {
+        let mut files = self.files();
+        if files.len() < Self::MAX {
+            files.insert(name.to_owned(), file.clone());
+        }
+    }
+}
+
 /// A called file by itself.
-#[derive(Clone)]
+#[derive(Debug)]
 struct CalledFile {
     file: SourceFile,
     workflow: Option<Workflow>,
-    /// Codes and texts of its mistakes, until they are told at the first call.
+    /// Codes and texts of its mistakes, which are told at the first call.
     errors: Vec<(&'static str, String)>,
     /// Whether there are mistakes in it.
     is_refused: bool,
@@ -71,7 +96,7 @@ struct Calls<'a> {
     /// Bytes of the called files, counted with the calls.
     bytes: usize,
     /// The called files, read once each.
-    files: HashMap<String, CalledFile>,
+    files: HashMap<String, Arc<CalledFile>>,
     /// What was found, each in the file of the call.
     findings: Vec<Diagnostic>,
 }
@@ -126,16 +151,15 @@ impl Calls<'_> {
                 format!("Workflows may not call more than {MAX_CALLS} workflows, one inside another");
             return self.refuse(site, uses, "max-calls", message);
         }
-        let Some(CalledFile { file, workflow, errors, is_refused }) = self.file(&reference, site) else {
-            return;
-        };
-        self.bytes += file.text().len();
+        let Some((file, is_first)) = self.file(&reference, site) else { return };
+        self.bytes += file.file.text().len();
         if self.bytes > MAX_CALLED_BYTES {
             let message = format!("The called workflows have more than {MAX_CALLED_BYTES} bytes");
             return self.refuse(site, uses, "max-files", message);
         }
         let before = self.findings.len();
-        let Some(mut called) = self.called(workflow, errors, site) else { return };
+        let errors = if is_first { file.errors.as_slice() } else { &[] };
+        let Some(mut called) = self.called(file.workflow.as_ref(), errors, site) else { return };
         match called.on.events.get("workflow_call") {
             None => {
                 let message = "workflow_call key is not defined in the referenced workflow.".to_owned();
@@ -146,30 +170,39 @@ impl Calls<'_> {
                 self.check_secrets(call, trigger, site);
             }
         }
-        if !is_refused {
+        if !file.is_refused {
             self.check_permissions(&called, site);
         }
-        if !is_refused && self.findings.len() == before {
+        if !file.is_refused && self.findings.len() == before {
             let around = called.permissions.as_ref().map(Permissions::of).or(site.allowed);
-            self.read_jobs(&mut called.jobs, around, &file, reference.repository.as_ref(), site.depth + 1);
+            self.read_jobs(
+                &mut called.jobs,
+                around,
+                &file.file,
+                reference.repository.as_ref(),
+                site.depth + 1,
+            );
         }
         call.workflow = Some(Box::new(called));
     }
 
-    /// The file at a reference, where its text is known.
-    fn file(&mut self, reference: &WorkflowReference, site: &Site<'_>) -> Option<CalledFile> {
+    /// The file at a reference, where its text is known, and whether this is its first call.
+    fn file(&mut self, reference: &WorkflowReference, site: &Site<'_>) -> Option<(Arc<CalledFile>, bool)> {
         let name = reference.to_string();
         if let Some(known) = self.files.get(&name) {
-            return Some(CalledFile { errors: Vec::new(), ..known.clone() });
+            return Some((known.clone(), false));
         }
-        let file = match self.options.resolver.resolve(reference) {
-            Resolution::Unknown => return None,
-            Resolution::Missing => {
-                let message = format!("Unable to find reusable workflow {}", quoted(&name));
-                self.refuse(site, site.uses.span, "called-workflow-missing", message);
-                return None;
-            }
-            Resolution::Found(file) => file,
+        let called = match self.options.called.and_then(|called| called.get(&name)) {
+            Some(kept) => kept,
+            None => match self.options.resolver.resolve(reference) {
+                Resolution::Unknown => return None,
+                Resolution::Missing => {
+                    let message = format!("Unable to find reusable workflow {}", quoted(&name));
+                    self.refuse(site, site.uses.span, "called-workflow-missing", message);
+                    return None;
+                }
+                Resolution::Found(file) => Arc::new(self.read_file(&name, reference, file)),
+            },
         };
         // The first file is one of them.
         if self.files.len() + 1 >= MAX_FILES {
@@ -177,6 +210,14 @@ impl Calls<'_> {
             self.refuse(site, site.uses.span, "max-files", message);
             return None;
         }
+        if let Some(kept) = self.options.called {
+            kept.keep(&name, &called);
+        }
+        self.files.insert(name, called.clone());
+        Some((called, true))
+    }
+
+    fn read_file(&self, name: &str, reference: &WorkflowReference, file: SourceFile) -> CalledFile {
         let mut report = Report::new(&file, Strictness::Runner);
         // Which features the repository of a called workflow has is not known here.
         let options = ReadOptions { strictness: Strictness::Runner, background_steps: true, ..*self.options };
@@ -187,27 +228,25 @@ impl Calls<'_> {
         };
         let errors = report.finish().into_iter().filter(|finding| finding.severity == Severity::Error);
         let errors: Vec<_> = errors.map(text).collect();
-        let called = CalledFile { workflow, is_refused: !errors.is_empty(), errors, file: file.clone() };
-        self.files.insert(name, called.clone());
-        Some(called)
+        CalledFile { workflow, is_refused: !errors.is_empty(), errors, file }
     }
 
     /// The called workflow as far as it can be read; its mistakes are told.
     fn called(
         &mut self,
-        workflow: Option<Workflow>,
-        errors: Vec<(&'static str, String)>,
+        workflow: Option<&Workflow>,
+        errors: &[(&'static str, String)],
         site: &Site<'_>,
     ) -> Option<Workflow> {
         for (code, message) in errors {
-            self.refuse(site, site.uses.span, code, message);
+            self.refuse(site, site.uses.span, code, message.clone());
         }
         let workflow = workflow?;
         if let Some(message) = self.count(&workflow.jobs) {
             self.refuse(site, site.uses.span, "max-job-limit", message);
             return None;
         }
-        Some(workflow)
+        Some(workflow.clone())
     }
 
     /// What the called workflow and its jobs ask for must be allowed to the calling job.

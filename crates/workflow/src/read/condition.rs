@@ -1,18 +1,25 @@
 //! The values of `if`.
 
+use std::cell::RefCell;
+
 use super::expression::{describe, mistakes_of_format};
+use super::recent::Recent;
 use super::report::Report;
 use crate::expr::{Expr, Function, Names, Node, NodeKind, StatusFunctions, parse, to_condition};
 use crate::schema::Allowed;
 use crate::template::{Token, TokenKind};
 
 /// Which rule a condition follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Condition {
     /// Without a status function it becomes `success() && (…)`.
     Status,
     /// It is taken as it is: `pre-if` and `post-if`.
     Plain,
+}
+
+thread_local! {
+    static RECENT: RefCell<Recent<(Allowed, Condition), Expr>> = const { RefCell::new(Recent::new()) };
 }
 
 /// Reads a condition; what is refused is reported and read as `success()`.
@@ -22,11 +29,12 @@ pub(crate) fn read(token: &Token, allowed: Allowed, rule: Condition, report: &mu
         TokenKind::String(text) => &**text,
         _ => return success(),
     };
-    let names = allowed.names();
-    let read = match rule {
-        Condition::Status => to_condition(text, &names),
-        Condition::Plain => parse(text.trim(), &names),
-    };
+    let read = RECENT.with_borrow_mut(|recent| {
+        recent.get((allowed, rule), text, || match rule {
+            Condition::Status => to_condition(text, &allowed.names()),
+            Condition::Plain => parse(text.trim(), &allowed.names()),
+        })
+    });
     match read {
         Ok(expr) => {
             if report.is_for_author() {

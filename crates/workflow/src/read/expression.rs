@@ -1,7 +1,9 @@
 //! Expressions in scalars, and the names that they may use.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::recent::Recent;
 use super::report::Report;
 use crate::diagnostic::Diagnostic;
 use crate::expr::text::{Text, has_expression, parse_key};
@@ -11,7 +13,7 @@ use crate::source::Span;
 use crate::types::place::range_in_scalar;
 
 /// A scalar's text with its expressions read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Scalar {
     Literal(Arc<str>),
     Expression(Expr),
@@ -20,13 +22,20 @@ pub(crate) enum Scalar {
 
 /// Reads a text; its expressions may use what is allowed.
 pub(crate) fn scan(text: &str, allowed: Allowed) -> Result<Scalar, ExprError> {
+    thread_local! {
+        static RECENT: RefCell<Recent<Allowed, Scalar>> = const { RefCell::new(Recent::new()) };
+    }
     if !has_expression(text) {
         return Ok(Scalar::Literal(Arc::from(text)));
     }
-    Ok(match parse_key(text, &allowed.names())? {
-        Text::Literal(literal) => Scalar::Literal(Arc::from(literal)),
-        Text::Expression(expr) => Scalar::Expression(expr),
-        Text::Insert => Scalar::Insert,
+    RECENT.with_borrow_mut(|recent| {
+        recent.get(allowed, text, || {
+            Ok(match parse_key(text, &allowed.names())? {
+                Text::Literal(literal) => Scalar::Literal(Arc::from(literal)),
+                Text::Expression(expr) => Scalar::Expression(expr),
+                Text::Insert => Scalar::Insert,
+            })
+        })
     })
 }
 

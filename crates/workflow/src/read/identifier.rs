@@ -1,6 +1,6 @@
 //! Ids of jobs and steps: which are valid, and those that GitHub generates for steps without one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use crate::hash::ShortHasher;
@@ -8,12 +8,14 @@ use crate::hash::ShortHasher;
 /// Ids are shorter than this, generated ones at most this long.
 const MAX_LENGTH: usize = 100;
 
+/// The number of the second id of a stem: the first has none.
+const SECOND: usize = 2;
+
 /// The ids of one scope, compared without regard to case.
 #[derive(Debug, Default)]
 pub(crate) struct Identifiers {
-    taken: HashSet<String, BuildHasherDefault<ShortHasher>>,
-    /// For each stem the number of its next generated id: those before are taken.
-    next: HashMap<String, usize, BuildHasherDefault<ShortHasher>>,
+    /// In lower case; with each the number of the next id that is generated of it as a stem: those before are taken.
+    taken: HashMap<String, usize, BuildHasherDefault<ShortHasher>>,
 }
 
 impl Identifiers {
@@ -28,7 +30,7 @@ impl Identifiers {
         if id.starts_with("__") {
             return Err(format!("The identifier '{id}' is invalid. IDs starting with '__' are reserved."));
         }
-        if !self.taken.insert(id.to_ascii_lowercase()) {
+        if self.taken.insert(id.to_ascii_lowercase(), SECOND).is_some() {
             return Err(format!(
                 "The identifier '{id}' may not be used more than once within the same scope."
             ));
@@ -37,7 +39,7 @@ impl Identifiers {
     }
 
     pub(crate) fn has(&self, id: &str) -> bool {
-        self.taken.contains(&id.to_ascii_lowercase())
+        self.taken.contains_key(&id.to_ascii_lowercase())
     }
 
     /// A new id, `__` and the stem: `__run`, `__run_2`.
@@ -47,12 +49,19 @@ impl Identifiers {
         whole.push_str("__");
         let characters = stem.chars().take(MAX_LENGTH - "__".len());
         whole.extend(characters.map(|character| if allowed(character) { character } else { '_' }));
-        let mut attempt = self.next.get(&whole).copied().unwrap_or(1);
+        let stem = whole.to_ascii_lowercase();
+        let Some(next) = self.taken.get(&stem) else {
+            self.taken.insert(stem, SECOND);
+            return whole;
+        };
+        let mut attempt = *next;
         loop {
             let id = numbered(&whole, attempt);
             attempt += 1;
-            if self.taken.insert(id.to_ascii_lowercase()) {
-                self.next.insert(whole, attempt);
+            let lower = id.to_ascii_lowercase();
+            if !self.taken.contains_key(&lower) {
+                self.taken.insert(lower, SECOND);
+                self.taken.insert(stem, attempt);
                 return id;
             }
         }
@@ -60,9 +69,6 @@ impl Identifiers {
 }
 
 fn numbered(stem: &str, attempt: usize) -> String {
-    if attempt == 1 {
-        return stem.to_owned();
-    }
     let suffix = format!("_{attempt}");
     [&stem[..stem.len().min(MAX_LENGTH - suffix.len())], &suffix].concat()
 }

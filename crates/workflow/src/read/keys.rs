@@ -13,6 +13,8 @@ const FEW: usize = 32;
 pub(super) struct Keys {
     read: Vec<Entry>,
     refused: Vec<Arc<str>>,
+    /// Whether a key has letters outside of ASCII, some of which have their lower case in it.
+    has_others: bool,
     /// All keys in lower case, when they are more than few.
     many: HashSet<String>,
 }
@@ -34,18 +36,23 @@ impl Keys {
     }
 
     pub(super) fn add(&mut self, entry: Entry) {
+        self.has_others |= entry.name().is_some_and(|name| !name.is_ascii());
         self.read.push(entry);
     }
 
     pub(super) fn refuse(&mut self, key: Key) {
         if let Key::Literal(name) = key {
+            self.has_others |= !name.is_ascii();
             self.refused.push(name);
         }
     }
 
     /// Whether the key was there, refused or not.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.names().any(|known| is_same(known, name))
+        if self.has_others || !name.is_ascii() {
+            return self.names().any(|known| is_same(known, name));
+        }
+        self.names().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

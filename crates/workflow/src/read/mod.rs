@@ -10,6 +10,7 @@ mod job;
 mod keys;
 mod needs;
 mod options;
+mod recent;
 mod report;
 mod rules;
 mod step;
@@ -29,6 +30,7 @@ use crate::yaml;
 use report::Report;
 use template::TemplateReader;
 
+pub use call::CalledFiles;
 pub use options::{DEFAULT_MAX_CALL_DEPTH, MAX_FILES, ReadOptions, Strictness};
 pub(crate) use report::MAX_DIAGNOSTICS;
 pub(crate) use rules::RULES;

@@ -1,5 +1,6 @@
 //! How files are read.
 
+use super::call::CalledFiles;
 use crate::permissions::PermissionsPolicy;
 use crate::resolve::{CallRules, ResolveNothing, ResolveWorkflow};
 use crate::yaml;
@@ -29,6 +30,8 @@ pub struct ReadOptions<'a> {
     pub call_rules: CallRules,
     /// Where called workflows come from.
     pub resolver: &'a dyn ResolveWorkflow,
+    /// Called workflows that were read already, with the same options but for this one.
+    pub called: Option<&'a CalledFiles>,
 }
 
 impl Default for ReadOptions<'_> {
@@ -42,6 +45,7 @@ impl Default for ReadOptions<'_> {
             strictness: Strictness::Author,
             call_rules: CallRules::GitHub,
             resolver: &ResolveNothing,
+            called: None,
         }
     }
 }

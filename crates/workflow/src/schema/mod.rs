@@ -187,7 +187,7 @@ pub(crate) const STATUS_OF_STEPS: Allowed = Allowed::of(&[
 ]);
 
 /// A set of contexts and functions that expressions may use at a place, beside the functions that are always there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Allowed(u32);
 
 impl Allowed {

@@ -284,7 +284,10 @@ fn values(object: &ObjectType) -> Type {
 
 /// Whether a name is probably meant to be one of those that are known, though others may be there.
 fn is_slip(object: &ObjectType, name: &str) -> bool {
-    !object.is_strict() && object.known(name).is_none() && nearest(name, object.names()).is_some()
+    object.names().len() > 0
+        && !object.is_strict()
+        && object.known(name).is_none()
+        && nearest(name, object.names()).is_some()
 }
 
 fn is_context(node: Node<'_>, name: &str) -> bool {

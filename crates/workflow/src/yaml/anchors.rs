@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser};
+use memchr::memchr_iter;
 
 use super::DEFAULT_MAX_DEPTH;
 use crate::source::{SourceFile, Span};
@@ -77,7 +78,7 @@ impl Anchors {
 /// Whether an `&` stands where an anchor may begin: most files have none, or only those of scripts.
 fn may_have_anchors(text: &str) -> bool {
     let bytes = text.as_bytes();
-    text.match_indices('&').any(|(index, _)| {
+    memchr_iter(b'&', bytes).any(|index| {
         let before = index.checked_sub(1).and_then(|index| bytes.get(index));
         let after = bytes.get(index + 1);
         before.is_none_or(|before| matches!(before, b' ' | b'\t' | b'\n' | b'[' | b'{' | b','))

@@ -27,6 +27,9 @@ pub(super) fn plain(text: &str) -> Result<NodeKind, ScalarError> {
     if let Some(value) = null(text).or_else(|| boolean(text)) {
         return Ok(value);
     }
+    if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Ok(NodeKind::String(Arc::from(text)));
+    }
     if let Some(value) = integer(text)? {
         return Ok(value);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use workflow::diagnostic::{Diagnostic, Parsed};
 use workflow::lint::tools::{scripts_of_action, scripts_of_workflow};
 use workflow::lint::{Settings, check_action, check_workflow, examine_action, examine_workflow, settle};
-use workflow::read::{ReadOptions, Strictness};
+use workflow::read::{CalledFiles, ReadOptions, Strictness};
 use workflow::source::SourceFile;
 
 use super::CheckArgs;
@@ -28,10 +28,11 @@ pub(super) fn with_checker<R>(
 ) -> Result<R, Failure> {
     let root = args.reading.root();
     let resolver = args.reading.called_workflows();
+    let called = CalledFiles::default();
     let configuration = Configuration::load(root, args.config.as_deref(), config)?;
     let actions = LocalActions::new(root).with_lock(Lock::of(root, config)?);
     work(&Checker {
-        options: args.reading.options(&resolver, Strictness::Author),
+        options: ReadOptions { called: Some(&called), ..args.reading.options(&resolver, Strictness::Author) },
         settings: configuration.settings(&actions),
         configuration: &configuration,
         root: root.canonicalize().ok(),

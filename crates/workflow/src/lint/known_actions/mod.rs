@@ -6,8 +6,11 @@
 //! branch), what `runs.using` says, the inputs (`!` before one that every version wants, `~` before one that is
 //! deprecated, `*` last where newer minor versions may have others) and the outputs (`*` first where there may be others). The lines are in the order of the names.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::LazyLock;
+
+use crate::hash::ShortHasher;
 
 static TABLE: &str = include_str!("table.tsv");
 
@@ -40,19 +43,18 @@ pub fn find(uses: &str, comment: Option<&str>) -> Option<KnownAction> {
 /// As [`find`]; the comment is looked for only where the version is a commit.
 pub(crate) fn find_with<'a>(uses: &'a str, comment: impl FnOnce() -> Option<&'a str>) -> Option<KnownAction> {
     let (name, version) = uses.split_once('@')?;
+    let versions = versions_of(name)?;
     let version = Version::parse(if is_commit(version) { comment()? } else { version })?;
-    for line in lines_of(name) {
-        let mut fields = line.split('\t');
-        let mut versions = fields.next()?.split(',');
-        let Some(known) = versions.find(|known| is_of_major(known, version.major)) else { continue };
+    for facts in versions {
+        let mut known = facts.versions.split(',');
+        let Some(known) = known.find(|known| is_of_major(known, version.major)) else { continue };
         let known = Version::parse(known)?;
         if version.minor.is_some_and(|minor| known.minor.is_some_and(|known| minor > known)) {
             return None;
         }
-        let [using, inputs, outputs] = [fields.next()?, fields.next()?, fields.next()?];
         let is_exact = version.minor.is_some() && known.minor.is_some();
-        let may_be_newer = !is_exact && inputs.ends_with('*');
-        return Some(KnownAction { using, inputs, outputs, may_be_newer });
+        let may_be_newer = !is_exact && facts.action.inputs.ends_with('*');
+        return Some(KnownAction { may_be_newer, ..facts.action });
     }
     None
 }
@@ -127,19 +129,36 @@ impl<'a> Version<'a> {
     }
 }
 
-/// The names and the rests of the table's lines; they are told apart when the first action is looked for.
-static LINES: LazyLock<Vec<(&'static str, &'static str)>> =
-    LazyLock::new(|| TABLE.lines().filter_map(|line| line.split_once('\t')).collect());
+/// A line of the table without the name.
+struct Facts {
+    versions: &'static str,
+    action: KnownAction,
+}
 
-/// The rests of the lines of the action with this name.
-fn lines_of(name: &str) -> impl Iterator<Item = &'static str> {
-    let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
+type Table = HashMap<&'static str, Vec<Facts>, BuildHasherDefault<ShortHasher>>;
+
+/// The lines of each action by its name; they are told apart when the first action is looked for.
+static LINES: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table::default();
+    for line in TABLE.lines() {
+        let mut fields = line.split('\t');
+        let mut field = || fields.next().unwrap_or_default();
+        let (name, versions, using, inputs, outputs) = (field(), field(), field(), field(), field());
+        let action = KnownAction { using, inputs, outputs, may_be_newer: false };
+        table.entry(name).or_default().push(Facts { versions, action });
+    }
+    table
+});
+
+/// What is known of the versions of the action with this name.
+fn versions_of(name: &str) -> Option<&'static [Facts]> {
+    let facts = match LINES.get(name) {
+        None if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            LINES.get(name.to_ascii_lowercase().as_str())
+        }
+        facts => facts,
     };
-    let first = LINES.partition_point(|(known, _)| **known < *name);
-    LINES[first..].iter().take_while(move |(known, _)| **known == *name).map(|(_, rest)| *rest)
+    facts.map(Vec::as_slice)
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! Caches in jobs that publish.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use memchr::memrchr;
+
 use crate::diagnostic::Severity;
 use crate::lint::uses::Remote;
 use crate::lint::{Check, Findings, JobUnit};
@@ -92,6 +97,8 @@ const COMMANDS: [&str; 13] = [
     "dotnet nuget push",
 ];
 
+static FINDERS: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| COMMANDS.iter().map(Finder::new).collect());
+
 fn job(unit: JobUnit<'_>, findings: &mut Findings<'_>) {
     let JobKind::Steps(kind) = &unit.job.kind else { return };
     let mut caches = kind.steps.iter().enumerate();
@@ -160,14 +167,12 @@ fn publishes(step: &Step, file: &SourceFile) -> Option<Span> {
         }
         StepKind::Run { run, .. } => {
             let text = file.slice(run.span);
-            // One of these words is in each command; few scripts have any.
-            if !["publish", "push", "upload", "release"].iter().any(|word| text.contains(word)) {
-                return None;
-            }
-            let publishes = |line: &str| {
-                COMMANDS.iter().any(|command| line.contains(command)) && !line.contains("--dry-run")
+            let is_tried = |at: usize| {
+                let start = memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |feed| feed + 1);
+                text[start..].lines().next().is_some_and(|line| line.contains("--dry-run"))
             };
-            text.lines().any(publishes).then_some(run.span)
+            let publishes = |command: &Finder<'_>| command.find_iter(text.as_bytes()).any(|at| !is_tried(at));
+            FINDERS.iter().any(publishes).then_some(run.span)
         }
         _ => None,
     }

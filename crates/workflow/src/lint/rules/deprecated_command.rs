@@ -1,5 +1,7 @@
 //! Workflow commands that GitHub has turned off or is turning off.
 
+use memchr::memmem;
+
 use crate::diagnostic::Severity;
 use crate::lint::{Check, Findings, StepUnit};
 use crate::model::StepKind;
@@ -27,7 +29,7 @@ const COMMANDS: [(&str, &str); 4] = [
 fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
     let StepKind::Run { run, .. } = &unit.step().kind else { return };
     let text = findings.file().slice(run.span);
-    for (start, _) in text.match_indices("::") {
+    for start in memmem::find_iter(text.as_bytes(), "::") {
         let behind = &text[start + 2..];
         let command = COMMANDS.iter().find(|(name, _)| {
             behind.strip_prefix(name).is_some_and(|rest| rest.starts_with("::") || rest.starts_with(' '))

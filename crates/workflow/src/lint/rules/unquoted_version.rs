@@ -75,12 +75,12 @@ fn entries(mapping: Option<&Token>, findings: &mut Findings<'_>) {
 }
 
 fn value(name: &str, token: Option<&Token>, findings: &mut Findings<'_>) {
-    let Some(token) = token.filter(|_| names_a_version(name)) else { return };
+    let Some(token) = token else { return };
     if !matches!(token.kind, TokenKind::Number(_) | TokenKind::String(_)) {
         return;
     }
     let written = findings.file().slice(token.span);
-    let Some(read) = shortened(written) else { return };
+    let Some(read) = shortened(written).filter(|_| names_a_version(name)) else { return };
     let edit = Edit { span: token.span, text: format!("'{written}'") };
     let message = format!("the version `{written}` is the number {read}");
     let finding = findings.describe(token.span, message).with_help(format!("quote it: `'{written}'`"));
@@ -94,9 +94,12 @@ fn names_a_version(name: &str) -> bool {
 
 /// What GitHub makes of a plain decimal number that ends in zeros behind the point; none of other text.
 fn shortened(written: &str) -> Option<&str> {
+    if !written.ends_with('0') {
+        return None;
+    }
     let (whole, fraction) = written.split_once('.')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || !fraction.ends_with('0') {
+    if !digits(whole) || !digits(fraction) {
         return None;
     }
     Some(written.trim_end_matches('0').trim_end_matches('.'))

@@ -21,6 +21,16 @@ pub(super) enum Stop {
     Flow,
 }
 
+/// The bytes at which a plain scalar of a block collection may end.
+const MAY_END: [bool; 256] = {
+    let mut may_end = [false; 256];
+    may_end[b':' as usize] = true;
+    may_end[b'#' as usize] = true;
+    may_end[b'\n' as usize] = true;
+    may_end[0] = true;
+    may_end
+};
+
 /// The first line of a plain scalar.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlainLine {
@@ -54,6 +64,7 @@ impl Reader<'_> {
         let start = self.at;
         let mut at = start;
         let stop = loop {
+            at += self.bytes[at..].iter().take_while(|byte| !MAY_END[usize::from(**byte)]).count();
             match self.byte(at) {
                 b':' if is_blank_or_end(self.byte(at + 1)) => break Stop::Colon,
                 b'#' if at > start && matches!(self.bytes[at - 1], b' ' | b'\t') => break Stop::Comment,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
 
 /// A half-open range of bytes in one source file.
@@ -48,15 +48,11 @@ pub struct Position {
     pub column: usize,
 }
 
-/// Bytes of a short average line.
-const AVERAGE_LINE: usize = 24;
-
-/// One file of text, with its lines indexed.
+/// One file of text.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     name: Arc<str>,
     text: Arc<str>,
-    line_starts: Vec<u32>,
     /// Where bytes were that are not UTF-8.
     malformed: Option<Span>,
 }
@@ -65,13 +61,7 @@ impl SourceFile {
     /// A file called `name` (a path as people should see it) with this text.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        let text = text.into();
-        let newlines = memchr_iter(b'\n', text.as_bytes());
-        // Room for nearly all files at once.
-        let mut line_starts = Vec::with_capacity(text.len() / AVERAGE_LINE + 1);
-        line_starts.push(0);
-        line_starts.extend(newlines.map(|offset| u32::try_from(offset + 1).unwrap_or(u32::MAX)));
-        Self { name: name.into(), text, line_starts, malformed: None }
+        Self { name: name.into(), text: text.into(), malformed: None }
     }
 
     /// A file called `name` with these bytes. A byte-order mark is left out; bytes that are not UTF-8 are replaced and
@@ -116,12 +106,12 @@ impl SourceFile {
     /// Line and column of a byte offset; an offset behind the end is the end.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
-        let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.line_starts[line - 1] as usize;
-        let end = (offset as usize).min(self.text.len()).max(start);
-        let before = self.text.as_bytes().get(start..end).unwrap_or_default();
+        // No table of lines is made: few places are asked for, and line feeds are counted quickly.
+        let before = &self.text.as_bytes()[..self.text.len().min(offset as usize)];
+        let line = memchr_iter(b'\n', before).count() + 1;
+        let start = memrchr(b'\n', before).map_or(0, |feed| feed + 1);
         // A byte that continues a character (10xxxxxx) does not begin a column.
-        let column = before.iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
+        let column = before[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
         Position { line, column }
     }
 }

@@ -46,7 +46,9 @@ pub(crate) fn mistakes_of_format(expr: &Expr) -> Vec<String> {
         let NodeKind::String(template) = arguments.next()?.kind() else { return None };
         format_mistake(template, arguments.len())
     };
-    expr.nodes().filter_map(message).collect()
+    // Most expressions call nothing; the call that a text stands for fits.
+    let calls = expr.functions().filter(|function| *function == Function::Format).count();
+    if calls == usize::from(expr.is_text()) { Vec::new() } else { expr.nodes().filter_map(message).collect() }
 }
 
 /// A mistake in an expression of the scalar at `span` whose value is `text`. The place of the diagnostic is the

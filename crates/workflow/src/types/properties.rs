@@ -38,8 +38,14 @@ impl Properties {
     pub(super) fn get(&self, name: &str) -> Option<(usize, &Type)> {
         match self {
             Self::Few(list) => {
+                // No text outside of ASCII equals one inside of it.
+                let is_ascii = name.is_ascii();
+                let is_same = |known: &str| match is_ascii {
+                    true => known.eq_ignore_ascii_case(name),
+                    false => fold::equal(known, name),
+                };
                 let mut places = list.iter().enumerate();
-                places.find(|(_, (known, _))| fold::equal(known.as_str(), name)).map(|(at, (_, ty))| (at, ty))
+                places.find(|(_, (known, _))| is_same(known.as_str())).map(|(at, (_, ty))| (at, ty))
             }
             Self::Many(map) => map.get_full(&Lookup(name)).map(|(place, _, ty)| (place, ty)),
         }

@@ -8,6 +8,7 @@ mod anchors;
 mod build;
 mod direct;
 mod scalar;
+mod shared;
 mod written;
 
 use std::sync::Arc;

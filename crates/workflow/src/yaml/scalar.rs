@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::NodeKind;
+use super::shared::shared;
 
 /// Why a scalar is refused.
 #[derive(Debug, PartialEq)]
@@ -22,18 +23,18 @@ pub(super) fn plain(text: &str) -> Result<NodeKind, ScalarError> {
         text.as_bytes().first(),
         None | Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F')
     ) {
-        return Ok(NodeKind::String(Arc::from(text)));
+        return Ok(NodeKind::String(shared(text)));
     }
     if let Some(value) = null(text).or_else(|| boolean(text)) {
         return Ok(value);
     }
     if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        return Ok(NodeKind::String(Arc::from(text)));
+        return Ok(NodeKind::String(shared(text)));
     }
     if let Some(value) = integer(text)? {
         return Ok(value);
     }
-    Ok(float(text).unwrap_or_else(|| NodeKind::String(Arc::from(text))))
+    Ok(float(text).unwrap_or_else(|| NodeKind::String(shared(text))))
 }
 
 /// The value of a scalar with a tag, `core` being the tag's name in the core schema.

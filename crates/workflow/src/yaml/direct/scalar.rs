@@ -6,6 +6,7 @@ use memchr::{memchr, memchr2, memchr3};
 
 use super::{Reader, is_blank_or_end};
 use crate::yaml::scalar::plain;
+use crate::yaml::shared::shared;
 use crate::yaml::{Node, NodeKind};
 
 /// Why a plain scalar's line ends.
@@ -179,7 +180,7 @@ impl Reader<'_> {
             self.at += 1;
         }
         let text = &self.text[start..self.at - 1];
-        Some(if escaped { Arc::from(text.replace("''", "'")) } else { Arc::from(text) })
+        Some(if escaped { Arc::from(text.replace("''", "'")) } else { shared(text) })
     }
 
     fn double_quoted(&mut self) -> Option<Arc<str>> {
@@ -212,7 +213,7 @@ impl Reader<'_> {
         let rest = &self.text[start..self.at];
         self.at += 1;
         if !escaped {
-            return Some(Arc::from(rest));
+            return Some(shared(rest));
         }
         self.buffer.push_str(rest);
         Some(Arc::from(self.buffer.as_str()))

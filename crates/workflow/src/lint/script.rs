@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memmem, memrchr_iter};
 
 /// A value that a script hands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn content(line: &str) -> &str {
     let mut text = line.trim();
     // Only the last redirection is one: what is before it may be quoted.
     for to in [">>", "| tee", "| Out-File", "| Add-Content"] {
-        if let Some(at) = text.rfind(to) {
+        if let Some(at) = last(text, to) {
             text = text[..at].trim_end();
         }
     }
@@ -183,6 +183,12 @@ fn content(line: &str) -> &str {
         Some('"' | '\'') => &text[1..],
         _ => text,
     }
+}
+
+/// Where the last `part` of a text begins. Most lines have not even its first byte.
+fn last(text: &str, part: &str) -> Option<usize> {
+    let first = *part.as_bytes().first()?;
+    memrchr_iter(first, text.as_bytes()).find(|at| text.as_bytes()[*at..].starts_with(part.as_bytes()))
 }
 
 enum Assignment<'a> {

@@ -19,6 +19,11 @@ pub(crate) struct Identifiers {
 }
 
 impl Identifiers {
+    /// For so many ids, about.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { taken: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()) }
+    }
+
     /// Takes an author's id. The error is GitHub's message.
     pub(crate) fn take(&mut self, id: &str) -> Result<(), String> {
         if !is_valid(id) || id.len() >= MAX_LENGTH {

@@ -11,8 +11,14 @@ use crate::template::{Token, TokenKind};
 
 /// Reads the sequence `steps`; `condition` is what the steps' `if` may use.
 pub(crate) fn read(steps: &Token, condition: Allowed, report: &mut Report<'_>) -> Vec<Step> {
-    let mut reader = Steps { ids: Identifiers::default(), condition, read: Vec::new(), report };
-    for step in steps.items() {
+    let items = steps.items();
+    let mut reader = Steps {
+        ids: Identifiers::with_capacity(items.len()),
+        condition,
+        read: Vec::with_capacity(items.len()),
+        report,
+    };
+    for step in items {
         reader.step(step, false);
     }
     reader.generate_ids();
@@ -171,13 +177,14 @@ impl Steps<'_, '_> {
             return;
         }
         let valid = text.split_once('@').is_some_and(|(location, version)| {
-            let segments = location.split(['/', '\\']).filter(|segment| !segment.is_empty()).count();
-            segments >= 2 && !version.is_empty() && !version.contains('@')
+            segments_of(location).filter(|segment| !segment.is_empty()).count() >= 2
+                && !version.is_empty()
+                && !version.contains('@')
         });
-        let mut segments = text.split(['/', '\\']).skip(2);
+        let mut segments = segments_of(text).skip(2);
         if self.report.is_for_author()
-            && segments.next() == Some(".github")
-            && segments.next() == Some("workflows")
+            && segments.next() == Some(b".github")
+            && segments.next() == Some(b"workflows")
         {
             let message = "Reusable workflows should be referenced at the top-level `jobs.<job_id>.uses` key, not within steps";
             self.report.error(uses.span, "uses-format", message);
@@ -197,6 +204,11 @@ impl Steps<'_, '_> {
             step.generated_id = true;
         }
     }
+}
+
+/// What stands between the slashes of a path.
+fn segments_of(path: &str) -> impl Iterator<Item = &[u8]> {
+    path.as_bytes().split(|byte| matches!(byte, b'/' | b'\\'))
 }
 
 fn stem(kind: &StepKind) -> String {

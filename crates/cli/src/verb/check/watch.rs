@@ -2,11 +2,11 @@
 //!
 //! The folders of the files, of the workflows and of the configuration are watched through inotify. A saved file is checked
 //! together with the files that name it after `./`, directly or through others; a saved configuration or lock is a reason
-//! to check everything, a new or removed file to look for files anew. Nothing is cached between rounds.
+//! to check everything, a new or removed file to look for files anew. Between rounds nothing is kept but what each file
+//! names ([`References`]), which is read again with the file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -24,6 +24,7 @@ use super::report::{Report, plural};
 use super::{CheckArgs, CheckFormat};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::files::read_bytes;
 use crate::{output, parallel};
 
 /// Bytes of events that are read at once.
@@ -41,6 +42,8 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
     let mut watch = Watch::new().map_err(cannot_watch)?;
     let mut known = find(args, &mut watch)?;
     round(args, config, &known);
+    let mut references = References::default();
+    references.read(&known);
     if args.format == CheckFormat::Ndjson {
         say(&json!({ "event": "watching", "files": known.len() }))?;
     }
@@ -54,12 +57,15 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<Exit, Failure> {
             let before = std::mem::replace(&mut known, find(args, &mut watch)?);
             changed.extend(before.iter().filter(|target| !known.contains(target)).cloned());
             changed.extend(known.iter().filter(|target| !before.contains(target)).cloned());
+            references.keep(&known);
         }
         let touched = known.iter().filter(|target| saved.contains(&target.path));
         let touched: Vec<_> = touched.filter(|target| !changed.contains(target)).cloned().collect();
         changed.extend(touched);
+        references.read(&changed);
         if everything || !changed.is_empty() {
-            answer(args, config, &known, &changed, everything, started)?;
+            let concerned = if everything { known.clone() } else { references.dependents(&known, &changed) };
+            answer(args, config, &concerned, &changed, started)?;
         }
     }
 }
@@ -92,17 +98,15 @@ fn is_setting(path: &Path, args: &CheckArgs) -> bool {
         || args.config.as_deref() == Some(path)
 }
 
-/// Checks what changed and what depends on it.
+/// Checks what changed and what depends on it, and says so.
 fn answer(
     args: &CheckArgs,
     config: &Config,
-    known: &[Target],
+    concerned: &[Target],
     changed: &[Target],
-    everything: bool,
     started: Instant,
 ) -> Result<(), Failure> {
-    let concerned = if everything { known.to_vec() } else { dependents(known, changed) };
-    let checked = round(args, config, &concerned);
+    let checked = round(args, config, concerned);
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     let names: Vec<String> = changed.iter().map(|target| target.name.display().to_string()).collect();
     let others = concerned.iter().filter(|target| !changed.contains(target)).count();
@@ -133,24 +137,52 @@ fn round(args: &CheckArgs, config: &Config, concerned: &[Target]) -> bool {
     done.is_ok()
 }
 
-/// The changed files and those that name them after `./`, directly or through others, in the order of `known`.
-fn dependents(known: &[Target], changed: &[Target]) -> Vec<Target> {
-    let texts: Vec<(&Target, String)> = known
-        .iter()
-        .map(|target| (target, fs::read(&target.path).map(|it| String::from_utf8_lossy(&it).into_owned())))
-        .map(|(target, text)| (target, text.unwrap_or_default()))
-        .collect();
-    let mut found: BTreeSet<&Target> = changed.iter().collect();
-    let mut open: Vec<&Target> = changed.iter().collect();
-    while let Some(target) = open.pop() {
-        let reference = reference_to(target);
-        for (other, text) in &texts {
-            if text.contains(&reference) && found.insert(other) {
-                open.push(other);
-            }
+/// What each file names after `./`, by the path of the file.
+#[derive(Default)]
+struct References(HashMap<PathBuf, Vec<String>>);
+
+impl References {
+    /// Bytes that a name may have, at most.
+    const MAX_NAME: usize = 1024;
+
+    /// Reads what the files name now. One that cannot be read names nothing.
+    fn read(&mut self, files: &[Target]) {
+        for target in files {
+            let text = read_bytes(&target.path).unwrap_or_default();
+            self.0.insert(target.path.clone(), Self::of(&String::from_utf8_lossy(&text)));
         }
     }
-    known.iter().filter(|target| found.contains(target)).cloned().collect()
+
+    /// Forgets all files but these.
+    fn keep(&mut self, known: &[Target]) {
+        let paths: BTreeSet<&PathBuf> = known.iter().map(|target| &target.path).collect();
+        self.0.retain(|path, _| paths.contains(path));
+    }
+
+    /// The rests of lines behind each `./`: where a name ends is not known, as it may have spaces.
+    fn of(text: &str) -> Vec<String> {
+        let in_line = |line: &str| -> Vec<String> {
+            let rest = |(at, _)| &line[at..line.floor_char_boundary(at + Self::MAX_NAME)];
+            line.match_indices("./").map(rest).map(str::to_owned).collect()
+        };
+        text.lines().flat_map(in_line).collect()
+    }
+
+    /// The changed files and those that name them after `./`, directly or through others, in the order of `known`.
+    fn dependents(&self, known: &[Target], changed: &[Target]) -> Vec<Target> {
+        let mut found: BTreeSet<&Target> = changed.iter().collect();
+        let mut open: Vec<&Target> = changed.iter().collect();
+        while let Some(target) = open.pop() {
+            let reference = reference_to(target);
+            for other in known {
+                let names = self.0.get(&other.path).map(Vec::as_slice).unwrap_or_default();
+                if names.iter().any(|name| name.starts_with(&reference)) && found.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+        known.iter().filter(|target| found.contains(target)).cloned().collect()
+    }
 }
 
 /// How other files name this one: a workflow by its path, an action by its folder.
@@ -237,7 +269,7 @@ fn matters(path: &Path) -> bool {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Target, dependents};
+    use super::{References, Target};
 
     #[test]
     fn what_names_a_changed_file_is_checked_too() {
@@ -255,11 +287,21 @@ mod tests {
             target("w/b.yml", "uses: ./act"),
             target("w/c.yml", "run: make"),
         ];
-        let names = |changed: &[Target]| -> Vec<String> {
-            dependents(&known, changed).iter().map(|target| target.name.display().to_string()).collect()
+        let mut references = References::default();
+        references.read(&known);
+        let check = |references: &References, changed: &[Target], expected: &[&str]| {
+            let found = references.dependents(&known, changed);
+            let names: Vec<String> = found.iter().map(|target| target.name.display().to_string()).collect();
+            assert_eq!(names, expected, "{changed:?}");
         };
-        assert_eq!(names(&known[..1]), ["act/action.yml", "w/a.yml", "w/b.yml"]);
-        assert_eq!(names(&known[1..2]), ["w/a.yml"]);
-        assert_eq!(names(&known[3..]), ["w/c.yml"]);
+        check(&references, &known[..1], &["act/action.yml", "w/a.yml", "w/b.yml"]);
+        check(&references, &known[1..2], &["w/a.yml"]);
+        check(&references, &known[3..], &["w/c.yml"]);
+        std::fs::write(&known[3].path, "- uses: './act' # x").expect("a file can be written");
+        check(&references, &known[..1], &["act/action.yml", "w/a.yml", "w/b.yml"]);
+        references.read(&known[3..]);
+        check(&references, &known[..1], &["act/action.yml", "w/a.yml", "w/b.yml", "w/c.yml"]);
+        references.keep(&known[2..]);
+        check(&references, &known[2..3], &["w/b.yml"]);
     }
 }

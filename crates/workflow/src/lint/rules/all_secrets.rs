@@ -1,7 +1,9 @@
 //! All secrets at once.
 
+use memchr::memchr2_iter;
+
 use crate::diagnostic::Severity;
-use crate::expr::{NodeKind, Segment};
+use crate::expr::Segment;
 use crate::lint::{Check, ExpressionSite, Findings};
 use crate::rule::{Group, Rule};
 
@@ -15,10 +17,15 @@ pub(super) static RULE: Rule = Rule {
     check: Some(Check { expression: Some(expression), ..Check::NOTHING }),
 };
 
+const SECRETS: &str = "secrets";
+
 fn expression(site: ExpressionSite<'_>, findings: &mut Findings<'_>) {
-    let is_secrets = |name: &str| name.eq_ignore_ascii_case("secrets");
-    let mut nodes = site.expression.nodes();
-    if !nodes.any(|node| matches!(node.kind(), NodeKind::Context(name) if is_secrets(name))) {
+    let is_secrets = |name: &str| name.eq_ignore_ascii_case(SECRETS);
+    // Few expressions name them at all.
+    let source = site.expression.source();
+    if !memchr2_iter(b's', b'S', source.as_bytes())
+        .any(|at| source.get(at..at + SECRETS.len()).is_some_and(is_secrets))
+    {
         return;
     }
     let references = site.expression.contexts().filter(|reference| is_secrets(reference.context));

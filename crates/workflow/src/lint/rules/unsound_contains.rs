@@ -40,6 +40,9 @@ fn step(unit: StepUnit<'_>, findings: &mut Findings<'_>) {
 
 fn check(condition: &Expr, written: Option<&Token>, findings: &mut Findings<'_>) {
     let Some(written) = written else { return };
+    if !condition.functions().any(|function| function == Function::Contains) {
+        return;
+    }
     for node in condition.nodes() {
         let NodeKind::Call(Function::Contains, mut arguments) = node.kind() else { continue };
         let (Some(search), Some(item)) = (arguments.next(), arguments.next()) else { continue };

@@ -176,6 +176,11 @@ fn a_killed_build_leaves_what_the_next_removes() {
     assert_eq!(left(), 0);
 }
 
+#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
+fn skipped(what: &str) {
+    eprintln!("skipped: {what}");
+}
+
 /// Processes of this host that have the folder in their arguments.
 fn processes_with(folder: &Path) -> usize {
     let folder = folder.canonicalize().expect("it is there").display().to_string();
@@ -191,7 +196,7 @@ fn a_killed_build_ends_the_programs_that_it_started() {
     let place = place();
     if !rustix::process::geteuid().is_root() || Command::new("mmdebstrap").arg("--version").output().is_err()
     {
-        println!("skipped: mmdebstrap as root");
+        skipped("mmdebstrap as root");
         return;
     }
     let from = ["image", "build", "mine", "--from", "debian", "--packages", "base"];
@@ -230,7 +235,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
     command.arg(original.get_program()).args(original.get_args()).env("XDG_DATA_HOME", &data);
     let answer = answer(command.output().expect("bwrap starts"));
     if answer.stderr.contains("bwrap:") {
-        println!("skipped: a small disk made with bwrap --size");
+        skipped("a small disk made with bwrap --size");
         return;
     }
     check(&answer, 2, "No space left on device");

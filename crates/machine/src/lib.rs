@@ -7,6 +7,7 @@
 //! * [`host`]: plain processes, no isolation.
 //! * [`namespace`]: bubblewrap, namespaces, seccomp.
 //! * [`firecracker`], [`qemu`]: virtual machines. [`vm`]: what all virtual machines have in common.
+//! * [`kvm`]: whether virtual machines can have the host's own processor.
 //! * [`probe`]: what this host can do, and why it cannot do more.
 //! * [`scratch`]: the folders that machines leave on the host, and their removal; [`leftovers`]: what else.
 //! * [`lifecycle`]: the states of a machine. [`admission`]: how much memory there is for machines.
@@ -23,6 +24,7 @@ mod contents;
 pub mod firecracker;
 mod folders;
 pub mod host;
+pub mod kvm;
 pub mod leftovers;
 pub mod lifecycle;
 mod machine;

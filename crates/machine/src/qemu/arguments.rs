@@ -120,7 +120,7 @@ impl Arguments {
     }
 
     fn machine(&mut self, accelerator: Accelerator, size: Size, memory: &Memory) {
-        self.pair("-machine", "q35,memory-backend=ram,graphics=off,vmport=off,smbus=off,sata=off,usb=off");
+        self.pair("-machine", "q35,memory-backend=ram,vmport=off,smbus=off,sata=off,usb=off");
         match accelerator {
             Accelerator::Kvm => {
                 self.pair("-accel", "kvm");

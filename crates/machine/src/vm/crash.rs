@@ -106,7 +106,9 @@ fn complaint(text: &str) -> Option<String> {
 
 /// A sign that a machine that lives has no memory left: what its kernel last said about killing for want of it.
 pub(crate) fn out_of_memory(console: &str) -> Option<String> {
-    lines(console).into_iter().rev().find(|line| line.starts_with("Out of memory: Killed process"))
+    const KILLED: &str = "Out of memory: Killed process";
+    // What was written before, by firmware, may have no end of a line.
+    lines(console).into_iter().rev().find_map(|line| line.find(KILLED).map(|start| line[start..].to_owned()))
 }
 
 /// The last lines that say something, without the kernel's times and without anything that a terminal would obey.
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_killed_for_want_of_memory_says_so() {
-        let console = "[  12.5] Out of memory: Killed process 77 (python3) total-vm:1kB\n[ 13.0] other\n";
+        let console = "Booting from ROM..[  12.5] Out of memory: Killed process 77 (python3) total-vm:1kB\n[ 13.0] other\n";
         let line = "Out of memory: Killed process 77 (python3) total-vm:1kB";
         assert_eq!(out_of_memory(console).as_deref(), Some(line));
         assert_eq!(out_of_memory("nothing\n"), None);

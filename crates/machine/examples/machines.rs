@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (machines, processes) = (next()?.parse::<u32>()?, next()?.parse::<u32>()?);
     let agent = AgentCommand { program: PathBuf::from(next()?), arguments: arguments.collect() };
     let path: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let backend = select(choice, &path)?.backend;
+    let backend = select(choice, &path, &no_image)?.backend;
     let scratch = std::env::temp_dir().join(format!("machines-{}", std::process::id()));
     let spec = MachineSpec {
         name: "measured".to_owned(),
@@ -56,4 +56,8 @@ async fn run(machine: &Machine) -> Result<(), Box<dyn std::error::Error>> {
     };
     machine.exec(exec).await?.wait().await?;
     Ok(())
+}
+
+fn no_image() -> Result<machine::probe::FoundImage, machine::probe::NoBackend> {
+    Err(machine::probe::NoBackend { reason: "it is not asked for".to_owned(), remedy: None })
 }

@@ -1,17 +1,26 @@
 //! What this host can do, found out by trying it.
 
+use std::any::Any;
 use std::fmt;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::host::Host;
+use crate::kvm::{self, Kvm};
 use crate::namespace::Namespace;
+use crate::qemu::{Accelerator, Program, Qemu};
+use crate::vm::Image;
 
 /// What to install for the namespace backend.
 const INSTALL_BUBBLEWRAP: &str = "install bubblewrap (`apt install bubblewrap`, `dnf install bubblewrap`)";
+
+/// What to install for virtual machines.
+const INSTALL_QEMU: &str =
+    "install QEMU 8.2 or later (`apt install qemu-system-x86`; on Debian 12 from bookworm-backports)";
 
 /// Switches that forbid user namespaces, with the value that does, and what to do about each.
 const SWITCHES: [(&str, &str, &str); 3] = [
@@ -68,8 +77,19 @@ pub enum Choice {
     Auto,
     /// Namespaces or nothing.
     Namespace,
+    /// Virtual machines by QEMU or nothing; without KVM by translation.
+    Qemu,
     /// No isolation.
     Host,
+}
+
+/// The image that virtual machines are to be made of.
+#[derive(Debug, Clone)]
+pub struct FoundImage {
+    /// The image.
+    pub image: Image,
+    /// What keeps its files where they are.
+    pub held: Arc<dyn Any + Send + Sync>,
 }
 
 /// A backend that works here, and why it was taken.
@@ -103,23 +123,64 @@ impl fmt::Display for Capability {
     }
 }
 
-/// The backend to use, looked for with the programs on `path`. Makes no machine for a trial unless a switch of the kernel
-/// speaks against it: a machine that cannot be made says so itself, and a trial would cost as much as a machine.
-pub fn select(choice: Choice, path: &[PathBuf]) -> Result<Selection, NoBackend> {
+/// The backend to use, looked for with the programs on `path` and for virtual machines the image that `find_image` finds. Makes no machine
+/// for a trial unless a switch of the kernel speaks against it: a machine that cannot be made says so itself, and a trial would
+/// cost as much as a machine.
+pub fn select(
+    choice: Choice,
+    path: &[PathBuf],
+    find_image: &dyn Fn() -> Result<FoundImage, NoBackend>,
+) -> Result<Selection, NoBackend> {
     match choice {
         Choice::Host => Ok(Selection {
             backend: Box::new(Host),
             reason: "asked for; steps run without isolation".to_owned(),
         }),
-        Choice::Auto | Choice::Namespace => {
-            let namespace = expect_namespace(path)?;
-            let reason = match choice {
-                Choice::Auto => "the strongest isolation that works here",
-                Choice::Namespace | Choice::Host => "asked for",
-            };
-            Ok(Selection { backend: Box::new(namespace), reason: reason.to_owned() })
+        Choice::Qemu => asked_qemu(path, find_image),
+        Choice::Auto => match fast_qemu(path, find_image) {
+            Some(qemu) => {
+                let reason = "the strongest isolation that works here".to_owned();
+                Ok(Selection { backend: Box::new(qemu), reason })
+            }
+            None => Ok(Selection {
+                backend: Box::new(expect_namespace(path)?),
+                reason: "the strongest isolation that works here".to_owned(),
+            }),
+        },
+        Choice::Namespace => {
+            Ok(Selection { backend: Box::new(expect_namespace(path)?), reason: "asked for".to_owned() })
         }
     }
+}
+
+/// QEMU, where somebody asked for it: with KVM, or else by translation.
+fn asked_qemu(
+    path: &[PathBuf],
+    find_image: &dyn Fn() -> Result<FoundImage, NoBackend>,
+) -> Result<Selection, NoBackend> {
+    let program = Program::find(path)
+        .map_err(|error| NoBackend { reason: error.to_string(), remedy: Some(INSTALL_QEMU.to_owned()) })?;
+    let FoundImage { image, held } = find_image()?;
+    let (accelerator, how) = match kvm::probe() {
+        Kvm::Fast { .. } => (Accelerator::Kvm, "with KVM".to_owned()),
+        slow @ (Kvm::Slow { .. } | Kvm::Missing { .. }) => {
+            (Accelerator::Tcg, format!("by translation, several times slower than this host; {slow}"))
+        }
+    };
+    let reason = format!("asked for; QEMU {} {how}", program.version());
+    let qemu = Qemu::new(program, accelerator, image).holding(held);
+    Ok(Selection { backend: Box::new(qemu), reason })
+}
+
+/// QEMU with KVM, where there is all that it needs. What is found out quickest is looked for first.
+fn fast_qemu(path: &[PathBuf], find_image: &dyn Fn() -> Result<FoundImage, NoBackend>) -> Option<Qemu> {
+    if !Path::new("/dev/kvm").exists() {
+        return None;
+    }
+    let FoundImage { image, held } = find_image().ok()?;
+    let program = Program::find(path).ok()?;
+    let is_fast = matches!(kvm::probe(), Kvm::Fast { .. });
+    is_fast.then(|| Qemu::new(program, Accelerator::Kvm, image).holding(held))
 }
 
 /// The namespace backend, if nothing speaks against it.
@@ -177,7 +238,8 @@ pub fn probe(path: &[PathBuf]) -> Vec<Capability> {
     let capability = |name: &str, state| Capability { name: name.to_owned(), state };
     let host = "always; without isolation, only when asked for by name".to_owned();
     capabilities.push(capability("host machines", State::Available(host)));
-    capabilities.push(capability("microVM machines", micro_vm()));
+    capabilities.push(capability("QEMU machines", qemu(path)));
+    capabilities.push(capability("KVM", fast_kvm()));
     let kernel = rustix::system::uname();
     let kernel = format!("{} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy());
     capabilities.push(capability("kernel", State::Available(kernel)));
@@ -205,9 +267,21 @@ fn namespace(path: &[PathBuf]) -> Capability {
     Capability { name: "namespace machines".to_owned(), state }
 }
 
-fn micro_vm() -> State {
-    let kvm = if Path::new("/dev/kvm").exists() { "there is a /dev/kvm" } else { "there is no /dev/kvm" };
-    State::Missing { reason: format!("this build makes none; {kvm}"), remedy: None }
+fn qemu(path: &[PathBuf]) -> State {
+    match Program::find(path) {
+        Ok(program) => State::Available(format!("QEMU {} ({})", program.version(), program.file().display())),
+        Err(error) => State::Missing { reason: error.to_string(), remedy: Some(INSTALL_QEMU.to_owned()) },
+    }
+}
+
+fn fast_kvm() -> State {
+    match kvm::probe() {
+        fast @ Kvm::Fast { .. } => State::Available(fast.to_string()),
+        other => {
+            let reason = format!("{other}; virtual machines run by translation, several times slower");
+            State::Missing { reason, remedy: None }
+        }
+    }
 }
 
 fn control_groups() -> State {

@@ -16,6 +16,7 @@ mod arguments;
 mod machine;
 mod qmp;
 
+use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -127,12 +128,20 @@ pub struct Qemu {
     image: Image,
     /// What machines that are booted begin as copies of.
     warm: Option<PathBuf>,
+    /// Whatever keeps the image's files where they are.
+    #[expect(dead_code, reason = "only its end counts")]
+    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Qemu {
     /// Machines of an image.
     pub fn new(program: Program, accelerator: Accelerator, image: Image) -> Self {
-        Self { program, accelerator, image, warm: None }
+        Self { program, accelerator, image, warm: None, held: None }
+    }
+
+    /// Holds something as long as machines may be made: what keeps the files of the image from being removed.
+    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { held: Some(held), ..self }
     }
 
     /// Lets machines begin as copies of a machine that was kept in this folder after its boot, before anything ran in it. One of

@@ -71,7 +71,7 @@ async fn it_lives_on_without_memory_and_without_room_on_its_disk_and_says_which(
     assert!(killed.starts_with("Out of memory: Killed process") && killed.contains("python3"), "{killed}");
     // Room is taken without being written to.
     let fill = "fallocate -l 15G ~/full && while fallocate -l 64M ~/more.$i 2>/dev/null; do i=x$i; done; \
-                while fallocate -l 64K ~/last.$i 2>/dev/null; do i=x$i; done; echo text > ~/new";
+                while fallocate -l 64K ~/last.$i 2>/dev/null; do i=x$i; done; head -c 300000 /dev/zero > ~/new";
     let (output, status) = run(&machine, fill).await;
     assert!(output.contains("No space left on device") && status != ExitStatus::Code(0), "{output}");
     let file = FileToWrite { path: "/home/runner/file".to_owned(), data: vec![7; 1 << 20], mode: 0o644 };

@@ -61,6 +61,9 @@ pub(crate) struct RunArgs {
     /// The kind of machine that jobs run in: `host` is this machine itself, without isolation
     #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Machines")]
     pub(crate) machine: MachineChoice,
+    /// The image that virtual machines are made of: a name or a digest of `firedog image ls`
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE, help_heading = "Machines")]
+    pub(crate) image: String,
     /// The machine for jobs with this label, such as `ubuntu-latest=host`; `*` is every label and none
     #[arg(long, value_name = "LABEL=KIND", value_parser = platform, help_heading = "Machines")]
     pub(crate) platform: Vec<(String, MachineChoice)>,
@@ -80,6 +83,9 @@ pub(crate) struct RunArgs {
     pub(crate) snapshots: SnapshotArgs,
 }
 
+/// The image of virtual machines where nobody names one.
+pub(crate) const DEFAULT_IMAGE: &str = "ci";
+
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RunFormat {
@@ -92,6 +98,7 @@ pub(crate) enum RunFormat {
 pub(crate) enum MachineChoice {
     Auto,
     Namespace,
+    Qemu,
     Host,
 }
 

@@ -1,11 +1,13 @@
 //! Which machines the jobs of a run get, and the settings of the runner that makes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use image::Store;
 use machine::network::Rule;
-use machine::probe::{Choice, NoBackend, select};
+use machine::probe::{Choice, FoundImage, NoBackend, select};
+use machine::vm::{Image, User};
 use machine::{AgentCommand, Backend, Caller};
 use run::id::RunnerId;
 use runner::checkpoint::Checkpoints;
@@ -14,6 +16,7 @@ use runner::workspace::WorkingTree;
 
 use super::args::{MachineChoice, NetworkChoice, RunArgs, SecretSource};
 use super::network;
+use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::state::StateFolder;
 use crate::{GUEST_AGENT, output};
@@ -29,6 +32,7 @@ const LEAST_PARALLEL: usize = 8;
 /// What is asked of machines and of the runner that makes them.
 pub(super) struct Asked {
     pub(super) machine: MachineChoice,
+    pub(super) image: String,
     pub(super) platform: Vec<(String, MachineChoice)>,
     pub(super) network: NetworkChoice,
     pub(super) network_allow: Vec<Rule>,
@@ -41,6 +45,7 @@ impl From<&RunArgs> for Asked {
     fn from(args: &RunArgs) -> Self {
         Self {
             machine: args.machine,
+            image: args.image.clone(),
             platform: args.platform.clone(),
             network: args.network.clone(),
             network_allow: args.network_allow.clone(),
@@ -64,11 +69,12 @@ type Found = Result<(Arc<dyn Backend>, String), NoBackend>;
 
 /// Starts to look for machines; where a sandbox has to be tried, that takes some milliseconds, in which other things are
 /// done.
-pub(super) fn look_for(asked: Asked, quiet: bool) -> Machines {
+pub(super) fn look_for(asked: Asked, config: &Config) -> Machines {
     let look = |choice: MachineChoice| {
         let path = search_path();
+        let (name, images) = (asked.image.clone(), config.data.as_ref().map(|data| data.join("images")));
         std::thread::spawn(move || {
-            let selection = select(choice.into(), &path)?;
+            let selection = select(choice.into(), &path, &|| find_image(&name, images.as_deref()))?;
             Ok((Arc::from(selection.backend), selection.reason))
         })
     };
@@ -80,7 +86,7 @@ pub(super) fn look_for(asked: Asked, quiet: bool) -> Machines {
         default: (!all_named).then(|| look(asked.machine)),
         platforms: platforms.into_iter().map(|(label, choice)| (label, look(choice))).collect(),
         asked,
-        quiet,
+        quiet: config.quiet,
     }
 }
 
@@ -89,9 +95,42 @@ impl From<MachineChoice> for Choice {
         match choice {
             MachineChoice::Auto => Self::Auto,
             MachineChoice::Namespace => Self::Namespace,
+            MachineChoice::Qemu => Self::Qemu,
             MachineChoice::Host => Self::Host,
         }
     }
+}
+
+/// The image of that name in the store of images.
+fn find_image(name: &str, images: Option<&Path>) -> Result<FoundImage, NoBackend> {
+    let missing = |error: &dyn std::error::Error| {
+        let mut reason = format!("the image `{name}` cannot be used: {error}");
+        if let Some(source) = error.source() {
+            reason = format!("{reason}: {source}");
+        }
+        NoBackend { reason, remedy: Some(format!("build it with `firedog image build {name}`")) }
+    };
+    let Some(images) = images else {
+        let reason = "there is no folder for images, HOME is not set".to_owned();
+        return Err(NoBackend { reason, remedy: Some("set XDG_DATA_HOME to a folder".to_owned()) });
+    };
+    let found = Store::open(images).and_then(|store| store.get(name)).map_err(|error| missing(&error))?;
+    let manifest = found.manifest();
+    let user = User {
+        name: manifest.user.name.clone(),
+        uid: manifest.user.uid,
+        gid: manifest.user.gid,
+        home: manifest.user.home.clone(),
+    };
+    let image = Image {
+        digest: found.digest().to_string(),
+        kernel: found.kernel().to_owned(),
+        initramfs: found.initramfs().map_err(|error| missing(&error))?,
+        root: found.root().to_owned(),
+        user,
+        environment: manifest.environment.clone().into_iter().collect(),
+    };
+    Ok(FoundImage { image, held: Arc::new(found) })
 }
 
 fn search_path() -> Vec<PathBuf> {

@@ -61,7 +61,7 @@ const WAITING_BATCHES: usize = 1;
 const LAST_THREADS: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &RunArgs, config: &Config) -> Result<Exit, Failure> {
-    let machines = machines::look_for(args.into(), config.quiet);
+    let machines = machines::look_for(args.into(), config);
     let prepared = prepare::prepare(args, config.stderr)?;
     let mut screen = screen(args.format, config, prepared.plans.len());
     if prepared.plans.is_empty() {

@@ -17,7 +17,7 @@ use workflow::plan::{Plan, Request, RunFacts, plan};
 use workflow::read::parse;
 use workflow::source::SourceFile;
 
-use super::args::{MachineChoice, RunFormat, SecretSource, action, secret};
+use super::args::{DEFAULT_IMAGE, MachineChoice, RunFormat, SecretSource, action, secret};
 use super::machines::{Asked, look_for};
 use super::network;
 use super::place::{Place, PlaceArgs};
@@ -230,6 +230,7 @@ pub(super) fn options(
     let (network, network_allow) = network::kept(&about.network)?;
     let asked = Asked {
         machine: choice,
+        image: DEFAULT_IMAGE.to_owned(),
         platform: vec![("*".to_owned(), choice)],
         network,
         network_allow,
@@ -237,7 +238,7 @@ pub(super) fn options(
         action,
         secret: values.secret.clone(),
     };
-    let machines = look_for(asked, config.quiet);
+    let machines = look_for(asked, config);
     let secrets =
         values::secrets(values.secrets_file.as_deref(), &values.secret, &|name| std::env::var(name).ok())?;
     let tree = WorkingTree::read(root.to_owned());

@@ -23,6 +23,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rustix::fs::{MemfdFlags, memfd_create};

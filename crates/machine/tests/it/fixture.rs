@@ -101,10 +101,16 @@ pub(crate) fn qemu() -> Option<Qemu> {
 /// The image in a folder.
 pub(crate) fn image(folder: &Path) -> Image {
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let files = std::fs::read_dir(folder).expect("FIREDOG_TEST_IMAGE is a folder").flatten();
+    let is_initramfs = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("initramfs") && name.ends_with(".cpio")
+    };
+    let initramfs = files.map(|entry| entry.path()).find(is_initramfs);
     Image {
         digest: "test".to_owned(),
         kernel: folder.join("vmlinux"),
-        initramfs: folder.join("initramfs.cpio"),
+        initramfs: initramfs.expect("the image has an initramfs"),
         root: folder.join("root.ext4"),
         user: User { name: "runner".to_owned(), uid: 1001, gid: 1001, home: "/home/runner".to_owned() },
         environment: vec![("PATH".to_owned(), path.to_owned())],

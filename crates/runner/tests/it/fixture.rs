@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use machine::qemu::{Accelerator, Program, Qemu};
+use machine::vm::{Image, User};
 use machine::{AgentCommand, Backend, Caller, Network};
 use run::event::{Annotation, JobEvent, MAX_LOG_TEXT, Phase, Reported};
 use run::id::{JobId, LeaseId, RunId, RunnerId};
-use run::job::{JobContexts, JobSpec};
+use run::job::{JobContexts, JobSpec, Resume};
 use run::lease::{Cancel, Lease};
 use run::status::Conclusion;
+use runner::checkpoint::Checkpoints;
 use runner::dispatch::{Dispatch, DispatchError, LeaseRequest};
 use runner::listener;
 use runner::options::{ActionSources, Options};
@@ -98,6 +101,8 @@ pub(crate) struct Job {
     labels: Vec<String>,
     is_repository: bool,
     discards_logs: bool,
+    checkpoints: Option<Checkpoints>,
+    resume: Option<Resume>,
 }
 
 /// A job with these steps.
@@ -118,6 +123,8 @@ pub(crate) fn job(text: &str) -> Job {
         labels: vec!["ubuntu-latest".to_owned()],
         is_repository: false,
         discards_logs: false,
+        checkpoints: None,
+        resume: None,
     }
 }
 
@@ -183,6 +190,18 @@ impl Job {
     /// Log texts are counted and not kept.
     pub(crate) fn discards_logs(mut self) -> Self {
         self.discards_logs = true;
+        self
+    }
+
+    /// What is kept before its steps.
+    pub(crate) fn keeping(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// Goes on from what was kept.
+    pub(crate) fn resuming(mut self, resume: Resume) -> Self {
+        self.resume = Some(resume);
         self
     }
 
@@ -259,7 +278,7 @@ impl Job {
                 program: std::env::current_exe().unwrap(),
                 arguments: vec!["agent".to_owned()],
             },
-            checkpoints: None,
+            checkpoints: self.checkpoints.clone(),
             services: Vec::new(),
         }
     }
@@ -287,7 +306,7 @@ impl Job {
             workflow_defaults: workflow.defaults,
             continue_on_error: false,
             contexts: JobContexts { github, ..JobContexts::default() },
-            resume: None,
+            resume: self.resume.clone(),
         };
         Lease { id: LeaseId::from("lease-1"), spec, secrets: self.secrets.clone() }
     }
@@ -323,7 +342,7 @@ fn make_repository(root: &Path) {
 }
 
 /// The backends to test.
-fn backends() -> Vec<Arc<dyn Backend>> {
+pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
     let mut backends: Vec<Arc<dyn Backend>> = vec![Arc::new(machine::host::Host)];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path: Vec<_> = std::env::split_paths(&path).collect();
@@ -335,6 +354,27 @@ fn backends() -> Vec<Arc<dyn Backend>> {
         }
     }
     backends
+}
+
+/// QEMU with the image for tests, by translation: so it is the same on every host.
+pub(crate) fn qemu() -> Option<Arc<dyn Backend>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let program = Program::find(&std::env::split_paths(&path).collect::<Vec<_>>());
+    let folder = std::env::var_os("FIREDOG_TEST_IMAGE").map(std::path::PathBuf::from);
+    let (Ok(program), Some(folder)) = (program, folder) else {
+        let _ = writeln!(std::io::stderr().lock(), "skipped: no QEMU, or no image in FIREDOG_TEST_IMAGE");
+        return None;
+    };
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let image = Image {
+        digest: "test".to_owned(),
+        kernel: folder.join("vmlinux"),
+        initramfs: folder.join("initramfs.cpio"),
+        root: folder.join("root.ext4"),
+        user: User { name: "runner".to_owned(), uid: 1001, gid: 1001, home: "/home/runner".to_owned() },
+        environment: vec![("PATH".to_owned(), path.to_owned())],
+    };
+    Some(Arc::new(Qemu::new(program, Accelerator::Tcg, image)))
 }
 
 /// What is printed where a check fails.

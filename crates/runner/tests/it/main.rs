@@ -8,6 +8,7 @@ mod actions;
 mod ends;
 mod fixture;
 mod output;
+mod rewind;
 mod steps;
 
 use std::process::ExitCode;
@@ -62,6 +63,9 @@ fn main() -> ExitCode {
         output::one_endless_line_is_bounded,
         output::two_hundred_megabytes_are_bounded,
         output::invalid_text_is_replaced,
+        rewind::a_job_goes_on_from_what_was_kept,
+        rewind::a_virtual_machine_goes_on_with_its_processes,
+        rewind::a_lost_machine_is_rolled_back,
         steps::output_and_ends,
         steps::variables_win_in_order,
         steps::outputs_and_contexts,

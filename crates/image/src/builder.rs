@@ -15,6 +15,7 @@ use crate::source::Root;
 use crate::source::archive::{self, ArchiveError};
 use crate::source::debian::{self, DebianError};
 use crate::source::folder::{self, FolderError};
+use crate::source::oci::{self, OciError};
 use crate::source::kernel::{Kernel, KernelSourceError, kernel};
 use crate::store::{Store, StoreError};
 use crate::tree::Tree;
@@ -34,6 +35,9 @@ pub enum BuildError {
     /// There is none from an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// There is none from a container image.
+    #[error(transparent)]
+    Oci(#[from] OciError),
     /// There is none from a folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -99,6 +103,7 @@ fn root(recipe: &Recipe, work: &Path, report: Reporter<'_>) -> Result<Root, Buil
             report(Progress::Stage("reading the archive"));
             archive::root(path, work, recipe.max_root)?
         }
+        RootOrigin::Oci(origin) => oci::root(origin, work, recipe.max_root, report)?,
         RootOrigin::Folder(path) => {
             report(Progress::Stage("reading the folder"));
             folder::root(path, work)?

@@ -48,6 +48,7 @@ pub use source::debian::DebianError;
 pub use source::folder::FolderError;
 pub use source::kernel::KernelSourceError;
 pub use source::node::NodeError;
+pub use source::oci::{Credentials, OciError, OciOrigin, OciReference, ReferenceError, RegistryError};
 pub use store::{Listed, Pruned, Store, StoreError};
 
 /// The guest agent, a static program for the architecture that this crate is built for.

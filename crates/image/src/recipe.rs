@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::source::oci::OciOrigin;
+
 /// All that decides what an image becomes. Two builds of one recipe from the same input make the same image.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -44,6 +46,8 @@ pub enum RootOrigin {
     Folder(PathBuf),
     /// A tar archive of a root file system.
     Tar(PathBuf),
+    /// A container image.
+    Oci(OciOrigin),
 }
 
 /// A choice of Debian packages.

@@ -5,6 +5,7 @@ pub(crate) mod debian;
 pub(crate) mod folder;
 pub(crate) mod kernel;
 pub(crate) mod node;
+pub(crate) mod oci;
 
 use std::collections::BTreeMap;
 

@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) data: Option<PathBuf>,
     /// The time that no file of an image is newer than: `SOURCE_DATE_EPOCH`.
     pub(crate) epoch: Option<OsString>,
+    /// Where the logins for registries of container images are kept.
+    pub(crate) registry_logins: Option<PathBuf>,
 }
 
 /// Where the state folder is.
@@ -60,6 +62,7 @@ impl Config {
             cache: conventional_folder(&read, "XDG_CACHE_HOME", ".cache"),
             data: conventional_folder(&read, "XDG_DATA_HOME", ".local/share"),
             epoch: read("SOURCE_DATE_EPOCH"),
+            registry_logins: registry_logins(&read),
         }
     }
 }
@@ -71,6 +74,12 @@ fn colours(choice: ColorChoice, terminal: bool, read: &dyn Fn(&str) -> Option<Os
         ColorChoice::Auto if read("NO_COLOR").is_some() => false,
         ColorChoice::Auto => terminal || read("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
     }
+}
+
+/// Docker's `config.json`, which Podman reads, too.
+fn registry_logins(read: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name, below: &str| read(name).map(|folder| PathBuf::from(folder).join(below));
+    folder("DOCKER_CONFIG", "").or_else(|| folder("HOME", ".docker")).map(|folder| folder.join("config.json"))
 }
 
 /// `$XDG_STATE_HOME/firedog`, or `~/.local/state/firedog`.

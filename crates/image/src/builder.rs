@@ -15,8 +15,8 @@ use crate::source::Root;
 use crate::source::archive::{self, ArchiveError};
 use crate::source::debian::{self, DebianError};
 use crate::source::folder::{self, FolderError};
-use crate::source::oci::{self, OciError};
 use crate::source::kernel::{Kernel, KernelSourceError, kernel};
+use crate::source::oci::{self, OciError};
 use crate::store::{Store, StoreError};
 use crate::tree::Tree;
 

@@ -1,11 +1,15 @@
 //! `firedog image build`.
 
+use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use image::{BuildError, DebianPackages, KernelOrigin, Recipe, RootOrigin, Store};
+use image::{
+    BuildError, Credentials, DebianPackages, KernelOrigin, OciOrigin, OciReference, Recipe, ReferenceError,
+    RootOrigin, Store,
+};
 use serde_json::json;
 
 use crate::args::AnswerFormat;
@@ -23,7 +27,7 @@ pub(crate) struct BuildArgs {
     /// The image's name; another image of this name loses it
     #[arg(value_name = "NAME")]
     name: String,
-    /// What the root file system is made from: debian[:SUITE], dir:DIR or tar:FILE
+    /// What the root file system is made from: debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE
     #[arg(long, value_name = "ORIGIN", default_value = "debian")]
     from: Origin,
     /// Which packages are installed from Debian
@@ -60,9 +64,15 @@ enum Packages {
 /// The value of `--from`.
 #[derive(Clone, Debug)]
 enum Origin {
-    Debian { suite: String },
+    Debian {
+        suite: String,
+    },
     Folder(PathBuf),
     Tar(PathBuf),
+    /// A folder or archive with a container image.
+    Container(PathBuf),
+    /// A container image in a registry.
+    Registry(OciReference),
 }
 
 impl FromStr for Origin {
@@ -72,13 +82,21 @@ impl FromStr for Origin {
         let (kind, value) = text.split_once(':').unwrap_or((text, ""));
         match (kind, value) {
             ("debian", "") if !text.contains(':') => Ok(Self::Debian { suite: "bookworm".to_owned() }),
-            (_, "") => Err(format!("`{text}` names nothing: write debian[:SUITE], dir:DIR or tar:FILE")),
+            (_, "") => Err(format!(
+                "`{text}` names nothing: write debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE"
+            )),
             ("debian", suite) => Ok(Self::Debian { suite: suite.to_owned() }),
             ("dir", folder) => Ok(Self::Folder(folder.into())),
             ("tar", file) => Ok(Self::Tar(file.into())),
-            _ => {
-                Err(format!("an image is not made from `{kind}`: write debian[:SUITE], dir:DIR or tar:FILE"))
+            // As for other programs, a path says by its begin that it is one.
+            ("oci", path) if path.starts_with(['/', '.']) => Ok(Self::Container(path.into())),
+            ("oci", reference) => {
+                let reference = reference.parse().map_err(|error: ReferenceError| error.to_string());
+                reference.map(Self::Registry)
             }
+            _ => Err(format!(
+                "an image is not made from `{kind}`: write debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE"
+            )),
         }
     }
 }
@@ -124,6 +142,11 @@ fn recipe(args: &BuildArgs, config: &Config) -> Result<Recipe, Failure> {
         }
         Origin::Folder(folder) => RootOrigin::Folder(folder),
         Origin::Tar(file) => RootOrigin::Tar(file),
+        Origin::Container(path) => RootOrigin::Oci(OciOrigin::Path(path)),
+        Origin::Registry(reference) => {
+            let credentials = credentials(reference.registry(), config)?;
+            RootOrigin::Oci(OciOrigin::Registry { reference, credentials })
+        }
     };
     let mut recipe = Recipe::new(root);
     if let (Some(kernel), Some(modules)) = (&args.kernel, &args.modules) {
@@ -140,6 +163,20 @@ fn recipe(args: &BuildArgs, config: &Config) -> Result<Recipe, Failure> {
     }
     recipe.max_root = args.max_size << 20;
     Ok(recipe)
+}
+
+/// What `docker login` and `podman login` have kept for a registry.
+fn credentials(registry: &str, config: &Config) -> Result<Option<Credentials>, Failure> {
+    let Some(path) = &config.registry_logins else { return Ok(None) };
+    let failed = |error: std::io::Error| {
+        Failure::new(Exit::Usage, error).while_doing(format!("cannot read `{}`", path.display()))
+    };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    Credentials::find(&text, registry).map_err(|error| failed(std::io::Error::other(error)))
 }
 
 fn build_failure(error: BuildError) -> Failure {

@@ -115,10 +115,19 @@ impl Blobs for Layout {
             [NAME, WHOLE_NAME].iter().any(|key| found.annotations.get(*key) == Some(name))
         };
         let found = index.manifests.iter().find(is_named);
-        found.cloned().map(First::Descriptor).ok_or_else(|| none(&format!("no image in it is called `{name}`")))
+        found
+            .cloned()
+            .map(First::Descriptor)
+            .ok_or_else(|| none(&format!("no image in it is called `{name}`")))
     }
 
-    fn write(&self, descriptor: &Descriptor, to: &Path, limit: u64, report: Reporter<'_>) -> Result<(), OciError> {
+    fn write(
+        &self,
+        descriptor: &Descriptor,
+        to: &Path,
+        limit: u64,
+        report: Reporter<'_>,
+    ) -> Result<(), OciError> {
         let name = format!("blobs/sha256/{}", descriptor.sha256()?);
         let found = self.files.copy(&name, to, limit).map_err(file("copy", &self.path.join(&name)))?;
         report(Progress::Bytes { done: descriptor.size, total: descriptor.size });
@@ -182,7 +191,13 @@ impl Blobs for SavedArchive {
         Ok(First::Parts { configuration: self.document(&saved.config)?, layers })
     }
 
-    fn write(&self, descriptor: &Descriptor, to: &Path, limit: u64, report: Reporter<'_>) -> Result<(), OciError> {
+    fn write(
+        &self,
+        descriptor: &Descriptor,
+        to: &Path,
+        limit: u64,
+        report: Reporter<'_>,
+    ) -> Result<(), OciError> {
         let wanted = descriptor.sha256()?;
         for name in &self.saved()?.layers {
             let content = self.content(name)?;

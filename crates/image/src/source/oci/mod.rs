@@ -113,7 +113,13 @@ trait Blobs {
     fn first(&self) -> Result<First, OciError>;
 
     /// Writes a blob to a new file, at most `limit` bytes of it. Whoever calls this checks what it is.
-    fn write(&self, descriptor: &Descriptor, to: &Path, limit: u64, report: Reporter<'_>) -> Result<(), OciError>;
+    fn write(
+        &self,
+        descriptor: &Descriptor,
+        to: &Path,
+        limit: u64,
+        report: Reporter<'_>,
+    ) -> Result<(), OciError>;
 }
 
 /// With what an image begins.
@@ -156,7 +162,8 @@ fn read(blobs: &dyn Blobs, folder: &Path, limit: u64, report: Reporter<'_>) -> R
     }
     let unpacked = &configuration.rootfs.diff_ids;
     if layers.len() != unpacked.len() {
-        let reason = format!("it has {} layers, and its configuration knows {}", layers.len(), unpacked.len());
+        let reason =
+            format!("it has {} layers, and its configuration knows {}", layers.len(), unpacked.len());
         return Err(OciError::Unsupported { reason });
     }
     let mut tree = Tree::new();
@@ -169,14 +176,21 @@ fn read(blobs: &dyn Blobs, folder: &Path, limit: u64, report: Reporter<'_>) -> R
         if at > 0 {
             tree.next_layer();
         }
-        tarball::read_into(&mut tree, file, Whiteouts::Apply)
-            .map_err(|source| OciError::Layer { number: at + 1, count, source })?;
+        tarball::read_into(&mut tree, file, Whiteouts::Apply).map_err(|source| OciError::Layer {
+            number: at + 1,
+            count,
+            source,
+        })?;
     }
     Ok(configuration.config.unwrap_or_default().into_root(tree))
 }
 
 /// The configuration's bytes and the layers of the image for this architecture.
-fn parts(blobs: &dyn Blobs, folder: &Path, report: Reporter<'_>) -> Result<(Vec<u8>, Vec<Descriptor>), OciError> {
+fn parts(
+    blobs: &dyn Blobs,
+    folder: &Path,
+    report: Reporter<'_>,
+) -> Result<(Vec<u8>, Vec<Descriptor>), OciError> {
     let (mut media_type, mut bytes) = match blobs.first()? {
         First::Descriptor(descriptor) => {
             let bytes = small(blobs, &descriptor, folder, report)?;
@@ -189,7 +203,9 @@ fn parts(blobs: &dyn Blobs, folder: &Path, report: Reporter<'_>) -> Result<(Vec<
         if !media_type.is_index() {
             let manifest: Manifest = document("manifest", &bytes)?;
             if manifest.layers.len() > MAX_LAYERS {
-                return Err(OciError::Unsupported { reason: format!("it has more than {MAX_LAYERS} layers") });
+                return Err(OciError::Unsupported {
+                    reason: format!("it has more than {MAX_LAYERS} layers"),
+                });
             }
             if let Some(layer) = manifest.layers.iter().find(|layer| !layer.media_type.is_layer()) {
                 let reason = format!("a layer is of the type `{}`", layer.media_type);
@@ -203,7 +219,9 @@ fn parts(blobs: &dyn Blobs, folder: &Path, report: Reporter<'_>) -> Result<(Vec<
         bytes = small(blobs, descriptor, folder, report)?;
         media_type = descriptor.media_type.clone();
     }
-    Err(OciError::Unsupported { reason: format!("more than {MAX_INDEXES} indexes lead from one to the next") })
+    Err(OciError::Unsupported {
+        reason: format!("more than {MAX_INDEXES} indexes lead from one to the next"),
+    })
 }
 
 fn document<'a, T: serde::Deserialize<'a>>(document: &'static str, bytes: &'a [u8]) -> Result<T, OciError> {
@@ -233,7 +251,9 @@ fn fetch(
     let damaged = |reason: String| OciError::Damaged { digest: descriptor.digest.clone(), reason };
     let expected = descriptor.sha256()?;
     if descriptor.size > limit {
-        return Err(OciError::Unsupported { reason: format!("a blob has {} bytes, and {limit} are allowed", descriptor.size) });
+        return Err(OciError::Unsupported {
+            reason: format!("a blob has {} bytes, and {limit} are allowed", descriptor.size),
+        });
     }
     blobs.write(descriptor, to, descriptor.size.saturating_add(1), report)?;
     let (digest, size) = Digest::of_file(to).map_err(file("read", to))?;

@@ -111,7 +111,8 @@ impl Index {
                 let names: Vec<String> =
                     names.map(|platform| format!("{}/{}", platform.os, platform.architecture)).collect();
                 if names.is_empty() {
-                    let reason = "its index has several images and does not say for which machines".to_owned();
+                    let reason =
+                        "its index has several images and does not say for which machines".to_owned();
                     return Err(OciError::Unsupported { reason });
                 }
                 let found: String = names.join(", ").chars().take(200).flat_map(char::escape_debug).collect();
@@ -161,10 +162,12 @@ impl Settings {
     /// A root with what is said here. An image that names no user, or root, leaves it to firedog who runs commands.
     pub(super) fn into_root(self, tree: Tree) -> Root {
         let pairs = self.env.unwrap_or_default();
-        let pair = |pair: String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pair =
+            |pair: String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut root = Root::new(tree, "oci".to_owned());
         root.environment = pairs.into_iter().filter_map(pair).collect();
-        root.user = self.user.filter(|user| !matches!(user.as_str(), "" | "root" | "0" | "0:0" | "root:root"));
+        root.user =
+            self.user.filter(|user| !matches!(user.as_str(), "" | "root" | "0" | "0:0" | "root:root"));
         root.working_directory = self.working_dir.filter(|folder| folder.starts_with('/') && folder != "/");
         root.labels = self.labels.unwrap_or_default();
         root
@@ -185,6 +188,8 @@ impl Saved {
     /// Whether it is called so, with or without its registry and tag.
     pub(super) fn is_named(&self, name: &str) -> bool {
         let tags = self.repo_tags.as_deref().unwrap_or_default();
-        tags.iter().any(|tag| tag == name || tag.rsplit_once(':').is_some_and(|(before, tag)| before == name || tag == name))
+        tags.iter().any(|tag| {
+            tag == name || tag.rsplit_once(':').is_some_and(|(before, tag)| before == name || tag == name)
+        })
     }
 }

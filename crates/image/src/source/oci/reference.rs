@@ -1,8 +1,13 @@
 //! References to container images, as people write them: `debian`, `ghcr.io/owner/name:tag`, `localhost:5000/a@sha256:…`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 
 use crate::digest::Digest;
 
@@ -39,6 +44,45 @@ pub struct Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// The file in which Docker and Podman keep logins: `{"auths": {"REGISTRY": {"auth": "BASE64 OF USER:SECRET"}}}`. What else is in it is
+/// not read.
+#[derive(Deserialize)]
+struct Logins {
+    #[serde(default)]
+    auths: BTreeMap<String, Login>,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    #[serde(default)]
+    auth: Option<String>,
+}
+
+impl Credentials {
+    /// The login for a registry in the text of Docker's `config.json`. One that a program of the desktop keeps is not found.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON of that form.
+    pub fn find(text: &str, registry: &str) -> Result<Option<Self>, serde_json::Error> {
+        let logins: Logins = serde_json::from_str(text)?;
+        let names = match registry {
+            DEFAULT_REGISTRY => &["https://index.docker.io/v1/", "index.docker.io", DEFAULT_REGISTRY][..],
+            other => &[other],
+        };
+        let with_scheme = format!("https://{registry}");
+        let found =
+            names.iter().copied().chain([with_scheme.as_str()]).find_map(|name| logins.auths.get(name));
+        Ok(found.and_then(|login| Self::decode(login.auth.as_deref()?)))
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let pair = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+        let (user, secret) = pair.split_once(':')?;
+        Some(Self { user: user.to_owned(), secret: secret.to_owned() })
     }
 }
 
@@ -138,7 +182,9 @@ impl FromStr for OciReference {
             return Err(wrong("its registry is no host"));
         }
         if repository.len() > MAX_NAME || !repository.split('/').all(is_part) {
-            return Err(wrong("a name has lower-case letters, digits and single `.`, `_` and `-` between them"));
+            return Err(wrong(
+                "a name has lower-case letters, digits and single `.`, `_` and `-` between them",
+            ));
         }
         Ok(Self { registry: registry.to_owned(), repository, version: version.to_owned() })
     }
@@ -179,7 +225,28 @@ fn is_part(part: &str) -> bool {
 mod tests {
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    use super::OciReference;
+    use super::{Credentials, OciReference};
+
+    #[test]
+    fn logins_are_found_by_registry() {
+        let text = r#"{"auths": {"https://index.docker.io/v1/": {"auth": "bWU6c2VjcmV0"}, "ghcr.io": {},
+            "localhost:5000": {"auth": "bm8gY29sb24="}, "https://quay.io": {"auth": "YTpiOmM="}}, "credsStore": "x"}"#;
+        let check = |registry: &str, expected: Option<(&str, &str)>| {
+            let found = Credentials::find(text, registry).unwrap();
+            let found = found.as_ref().map(|login| (login.user.as_str(), login.secret.as_str()));
+            assert_eq!(found, expected, "{registry}");
+        };
+        check("docker.io", Some(("me", "secret")));
+        check("quay.io", Some(("a", "b:c")));
+        check("ghcr.io", None);
+        check("localhost:5000", None);
+        check("example.org", None);
+        assert!(Credentials::find("[]", "ghcr.io").is_err());
+        assert_eq!(
+            format!("{:?}", Credentials::find(text, "docker.io").unwrap().unwrap()),
+            "Credentials { user: \"me\", .. }"
+        );
+    }
 
     fn check(text: &str, expected: Result<(&str, &str), &str>) {
         let parsed = text.parse::<OciReference>();

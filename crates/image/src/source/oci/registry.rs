@@ -111,7 +111,8 @@ impl Registry {
     fn get(&self, url: &str, accept: &str, what: &str) -> Result<Response<Body>, RegistryError> {
         let mut answer = self.ask(url, accept)?;
         if answer.status() == StatusCode::UNAUTHORIZED {
-            let challenge = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+            let challenge =
+                answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
             let authorization = self.authorize(challenge.unwrap_or_default())?;
             *self.authorization.lock().expect("nobody panics with it") = Some(authorization);
             answer = self.ask(url, accept)?;
@@ -119,7 +120,9 @@ impl Registry {
         let registry = || self.reference.registry().to_owned();
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            StatusCode::NOT_FOUND => Err(RegistryError::Missing { registry: registry(), what: what.to_owned() }),
+            StatusCode::NOT_FOUND => {
+                Err(RegistryError::Missing { registry: registry(), what: what.to_owned() })
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.refused(&explanation(answer))),
             _ => Err(RegistryError::Answer { url: url.to_owned(), reason: explanation(answer) }),
         }
@@ -148,7 +151,8 @@ impl Registry {
 
     /// What to say to a challenge: a token that its server gives, or name and secret.
     fn authorize(&self, challenge: &str) -> Result<String, RegistryError> {
-        let challenge = Challenge::parse(challenge).ok_or_else(|| self.refused("it does not say what it wants to know"))?;
+        let challenge = Challenge::parse(challenge)
+            .ok_or_else(|| self.refused("it does not say what it wants to know"))?;
         let Challenge::Bearer { realm, service } = challenge else {
             return self.basic().ok_or_else(|| self.refused("it wants a name and a password"));
         };
@@ -167,7 +171,9 @@ impl Registry {
         let mut answer = request.call().map_err(|source| unreachable(&realm, source))?;
         match answer.status() {
             StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.refused(&explanation(answer))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                return Err(self.refused(&explanation(answer)));
+            }
             _ => return Err(RegistryError::Answer { url: realm, reason: explanation(answer) }),
         }
         let wrong = || RegistryError::Answer { url: realm.clone(), reason: "it gives no token".to_owned() };
@@ -208,7 +214,8 @@ struct Problem {
 fn explanation(mut answer: Response<Body>) -> String {
     let status = answer.status();
     let bytes = read(&mut answer, MAX_EXPLANATION).unwrap_or_default();
-    let problem = serde_json::from_slice::<Explanation>(&bytes).ok().and_then(|found| found.errors.into_iter().next());
+    let problem =
+        serde_json::from_slice::<Explanation>(&bytes).ok().and_then(|found| found.errors.into_iter().next());
     let text = match problem {
         Some(Problem { code, message }) if message.is_empty() => code,
         Some(Problem { message, .. }) => message,
@@ -264,7 +271,8 @@ impl Blobs for Registry {
         let what = self.reference.to_string();
         let mut answer = self.get(&url, &DOCUMENTS.join(", "), &what)?;
         let media_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
+        let media_type =
+            media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = read(&mut answer, MAX_DOCUMENT)
             .map_err(|source| RegistryError::Download { url: url.clone(), source })?;
         if !DOCUMENTS.contains(&media_type.as_str()) {
@@ -280,7 +288,13 @@ impl Blobs for Registry {
         Ok(First::Document { media_type: MediaType(media_type), bytes })
     }
 
-    fn write(&self, descriptor: &Descriptor, to: &Path, limit: u64, report: Reporter<'_>) -> Result<(), OciError> {
+    fn write(
+        &self,
+        descriptor: &Descriptor,
+        to: &Path,
+        limit: u64,
+        report: Reporter<'_>,
+    ) -> Result<(), OciError> {
         let digest = descriptor.sha256()?;
         let is_document = DOCUMENTS.contains(&descriptor.media_type.0.as_str());
         let kind = if is_document { "manifests" } else { "blobs" };

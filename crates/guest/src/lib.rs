@@ -26,6 +26,7 @@ mod interface;
 mod output;
 pub mod protocol;
 mod reaper;
+pub mod run_as;
 pub mod serve;
 pub mod template;
 mod terminal;

@@ -13,6 +13,7 @@ use crate::progress::{Progress, Reporter};
 use crate::recipe::{Recipe, RootOrigin};
 use crate::source::Root;
 use crate::source::archive::{self, ArchiveError};
+use crate::source::containerfile::{self, ContainerfileError};
 use crate::source::debian::{self, DebianError};
 use crate::source::folder::{self, FolderError};
 use crate::source::kernel::{Kernel, KernelSourceError, kernel};
@@ -38,6 +39,15 @@ pub enum BuildError {
     /// There is none from a container image.
     #[error(transparent)]
     Oci(#[from] OciError),
+    /// There is none from a containerfile.
+    #[error("cannot do what `{path}` says")]
+    Containerfile {
+        /// The containerfile.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<ContainerfileError>,
+    },
     /// There is none from a folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -104,6 +114,11 @@ fn root(recipe: &Recipe, work: &Path, report: Reporter<'_>) -> Result<Root, Buil
             archive::root(path, work, recipe.max_root)?
         }
         RootOrigin::Oci(origin) => oci::root(origin, work, recipe.max_root, report)?,
+        RootOrigin::Containerfile { path, arguments } => {
+            containerfile::root(path, arguments, work, recipe.epoch, recipe.max_root, report).map_err(
+                |source| BuildError::Containerfile { path: path.clone(), source: Box::new(source) },
+            )?
+        }
         RootOrigin::Folder(path) => {
             report(Progress::Stage("reading the folder"));
             folder::root(path, work)?

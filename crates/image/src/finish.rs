@@ -168,7 +168,7 @@ fn user_in(line: &str) -> Option<User> {
 }
 
 /// The user of this name or number.
-fn known_user(tree: &Tree, text: &str) -> Result<User, FinishError> {
+pub(crate) fn known_user(tree: &Tree, text: &str) -> Result<User, FinishError> {
     let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
     let users = table(tree, "/etc/passwd")?;
     let number = name.parse::<u32>().ok();

@@ -44,6 +44,7 @@ pub use program::ProgramError;
 pub use progress::{Progress, Reporter};
 pub use recipe::{DebianPackages, KernelOrigin, Recipe, RootOrigin};
 pub use source::archive::ArchiveError;
+pub use source::containerfile::{ContainerfileError, SandboxError, StepError};
 pub use source::debian::DebianError;
 pub use source::folder::FolderError;
 pub use source::kernel::KernelSourceError;

@@ -1,5 +1,6 @@
 //! What an image is made from.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::source::oci::OciOrigin;
@@ -48,6 +49,13 @@ pub enum RootOrigin {
     Tar(PathBuf),
     /// A container image.
     Oci(OciOrigin),
+    /// What a containerfile says. What it copies is in its own folder.
+    Containerfile {
+        /// The containerfile.
+        path: PathBuf,
+        /// Values for its `ARG`.
+        arguments: BTreeMap<String, String>,
+    },
 }
 
 /// A choice of Debian packages.

@@ -65,12 +65,30 @@ pub(crate) fn add(
     owners: Owners,
     spool: &Path,
 ) -> Result<(), FolderError> {
+    add_wanted(tree, to, from, owners, spool, &|_, _| true)
+}
+
+/// The same for what is wanted: `is_wanted` is asked with each path below `from`, which begins with a `/`, and whether a folder is there.
+/// A folder that is not wanted is left out with all that is in it.
+pub(crate) fn add_wanted(
+    tree: &mut Tree,
+    to: &[u8],
+    from: &Path,
+    owners: Owners,
+    spool: &Path,
+    is_wanted: &dyn Fn(&[u8], bool) -> bool,
+) -> Result<(), FolderError> {
     let top =
         fs::symlink_metadata(from).map_err(|source| FolderError::Read { path: from.to_owned(), source })?;
     let spool = Spool::create(&spool.join("contents"))?;
     let mut reading = Reading { tree, owners, device: top.dev(), seen: BTreeMap::new(), small: 0, spool };
     let mut pending = vec![(to.to_vec(), from.to_owned())];
+    let start = to.len();
     while let Some((to, from)) = pending.pop() {
+        let is_folder = || fs::symlink_metadata(&from).is_ok_and(|found| found.is_dir());
+        if to.len() > start && !is_wanted(&to[start..], is_folder()) {
+            continue;
+        }
         let children = reading.add_one(&to, &from)?;
         for name in children.into_iter().rev() {
             let mut path = to.clone();

@@ -1,6 +1,7 @@
 //! Where root file systems and kernels come from, one module for each kind of origin.
 
 pub(crate) mod archive;
+pub(crate) mod containerfile;
 pub(crate) mod debian;
 pub(crate) mod folder;
 pub(crate) mod kernel;

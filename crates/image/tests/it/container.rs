@@ -9,7 +9,7 @@ use std::process::Command;
 use image::{Digest, Image};
 use serde_json::{Value, json};
 
-use crate::fixture::{Entry, tar};
+use crate::fixture::{Entry, program, tar};
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -123,8 +123,11 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 /// What the root of an image has at a path, by a program that is not ours.
 pub(crate) fn cat(image: &Image, path: &str) -> Result<String, String> {
-    let asked =
-        Command::new("debugfs").args(["-R", &format!("cat {path}")]).arg(image.root()).output().unwrap();
+    let asked = Command::new(program("debugfs"))
+        .args(["-R", &format!("cat {path}")])
+        .arg(image.root())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&asked.stderr).into_owned();
     // The first line is the version.
     match said.lines().nth(1) {

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped must be seen to be")]
 
 mod container;
+mod containerfile;
 mod ext4;
 mod fixture;
 mod hostile;

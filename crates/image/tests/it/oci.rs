@@ -8,7 +8,7 @@ use image::{BuildError, Image, OciOrigin, RootOrigin};
 use serde_json::{Value, json};
 
 use crate::container::{Container, INDEX, MANIFEST, Packed, cat, digest};
-use crate::fixture::{Entry, Place, SHELL, has, told};
+use crate::fixture::{Entry, Place, SHELL, has_e2fsprogs, told};
 
 fn build(place: &Place, path: &Path) -> Result<Image, BuildError> {
     let recipe = place.recipe(RootOrigin::Oci(OciOrigin::Path(path.to_owned())));
@@ -41,7 +41,7 @@ const LAYERS: [&[Entry<'static>]; 3] = [
 
 #[test]
 fn layers_lie_over_each_other_however_they_are_packed() {
-    if !has("debugfs") {
+    if !has_e2fsprogs() {
         return;
     }
     let packings = [Packed::No, Packed::Gzip, Packed::Zstd];
@@ -185,6 +185,7 @@ fn check_refused(change: impl FnOnce(&mut Container, &mut Value), expected: &str
     let failed = told(&build(&place, &container.layout(place.path())).unwrap_err());
     assert!(failed.contains(expected), "{failed}\n{expected}");
     assert_eq!(place.store.list().unwrap().len(), 0);
+    assert_eq!(fs::read_dir(place.images().join("building")).unwrap().count(), 0);
 }
 
 #[test]
@@ -317,6 +318,17 @@ fn a_layer_cannot_reach_out_of_the_root() {
     // Links lead to places in the root only, also when they lead upwards.
     check(&[Entry::Link("up", "../../.."), Entry::File("up/outside", "x")], Ok(()));
     check(&[Entry::Link("loop", "loop"), Entry::File("loop/x", "x")], Err("too many symbolic links"));
+}
+
+#[test]
+fn the_root_of_an_image_is_that_of_an_archive_with_the_same_files() {
+    let place = Place::new();
+    let entries = [SHELL, &[Entry::Device("dev/null"), Entry::HardLink("bin/ash", "bin/sh")]].concat();
+    let config = json!({"WorkingDir": "/"});
+    let container = Container::with(&[(&entries, Packed::Gzip)], "amd64", config);
+    let from_layer = build(&place, &container.layout(place.path())).unwrap();
+    let from_archive = place.build("other", &entries).unwrap();
+    assert_eq!(from_layer.manifest().root, from_archive.manifest().root);
 }
 
 #[test]

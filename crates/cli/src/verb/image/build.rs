@@ -27,7 +27,7 @@ pub(crate) struct BuildArgs {
     /// The image's name; another image of this name loses it
     #[arg(value_name = "NAME")]
     name: String,
-    /// What the root file system is made from: debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE
+    /// What the root file system is made from: debian[:SUITE], oci:REFERENCE, oci:PATH, containerfile:FILE, dir:DIR or tar:FILE
     #[arg(long, value_name = "ORIGIN", default_value = "debian")]
     from: Origin,
     /// Which packages are installed from Debian
@@ -36,6 +36,9 @@ pub(crate) struct BuildArgs {
     /// A Debian package besides those
     #[arg(long = "package", value_name = "NAME")]
     more: Vec<String>,
+    /// A value for an `ARG` of the containerfile
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = build_argument)]
+    build_arguments: Vec<(String, String)>,
     /// A kernel (vmlinux or bzImage) instead of Debian's for clouds
     #[arg(long, value_name = "FILE", requires = "modules")]
     kernel: Option<PathBuf>,
@@ -69,6 +72,7 @@ enum Origin {
     },
     Folder(PathBuf),
     Tar(PathBuf),
+    Containerfile(PathBuf),
     /// A folder or archive with a container image.
     Container(PathBuf),
     /// A container image in a registry.
@@ -83,11 +87,12 @@ impl FromStr for Origin {
         match (kind, value) {
             ("debian", "") if !text.contains(':') => Ok(Self::Debian { suite: "bookworm".to_owned() }),
             (_, "") => Err(format!(
-                "`{text}` names nothing: write debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE"
+                "`{text}` names nothing: write debian[:SUITE], oci:REFERENCE, oci:PATH, containerfile:FILE, dir:DIR or tar:FILE"
             )),
             ("debian", suite) => Ok(Self::Debian { suite: suite.to_owned() }),
             ("dir", folder) => Ok(Self::Folder(folder.into())),
             ("tar", file) => Ok(Self::Tar(file.into())),
+            ("containerfile", file) => Ok(Self::Containerfile(file.into())),
             // As for other programs, a path says by its begin that it is one.
             ("oci", path) if path.starts_with(['/', '.']) => Ok(Self::Container(path.into())),
             ("oci", reference) => {
@@ -95,7 +100,7 @@ impl FromStr for Origin {
                 reference.map(Self::Registry)
             }
             _ => Err(format!(
-                "an image is not made from `{kind}`: write debian[:SUITE], oci:REFERENCE, oci:PATH, dir:DIR or tar:FILE"
+                "an image is not made from `{kind}`: write debian[:SUITE], oci:REFERENCE, oci:PATH, containerfile:FILE, dir:DIR or tar:FILE"
             )),
         }
     }
@@ -131,6 +136,9 @@ fn recipe(args: &BuildArgs, config: &Config) -> Result<Recipe, Failure> {
             "`--package` installs into Debian only, and the image is made from something else",
         ));
     }
+    if !args.build_arguments.is_empty() && !matches!(args.from, Origin::Containerfile(_)) {
+        return Err(Failure::usage("`--build-arg` goes with `--from containerfile:FILE` only"));
+    }
     let root = match args.from.clone() {
         Origin::Debian { suite } => {
             let packages = match args.packages {
@@ -142,6 +150,9 @@ fn recipe(args: &BuildArgs, config: &Config) -> Result<Recipe, Failure> {
         }
         Origin::Folder(folder) => RootOrigin::Folder(folder),
         Origin::Tar(file) => RootOrigin::Tar(file),
+        Origin::Containerfile(path) => {
+            RootOrigin::Containerfile { path, arguments: args.build_arguments.iter().cloned().collect() }
+        }
         Origin::Container(path) => RootOrigin::Oci(OciOrigin::Path(path)),
         Origin::Registry(reference) => {
             let credentials = credentials(reference.registry(), config)?;
@@ -163,6 +174,11 @@ fn recipe(args: &BuildArgs, config: &Config) -> Result<Recipe, Failure> {
     }
     recipe.max_root = args.max_size << 20;
     Ok(recipe)
+}
+
+fn build_argument(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write NAME=VALUE".to_owned())
 }
 
 /// What `docker login` and `podman login` have kept for a registry.

@@ -241,7 +241,7 @@ mod tests {
         check("ghcr.io", None);
         check("localhost:5000", None);
         check("example.org", None);
-        assert!(Credentials::find("[]", "ghcr.io").is_err());
+        assert!(Credentials::find("7", "ghcr.io").is_err());
         assert_eq!(
             format!("{:?}", Credentials::find(text, "docker.io").unwrap().unwrap()),
             "Credentials { user: \"me\", .. }"

@@ -3,7 +3,8 @@
 //! Invariant: the root is either a tree or in a folder, where commands run one after the other; whoever needs the tree settles the stage first.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::copy::Changes;
@@ -153,7 +154,8 @@ impl Stage {
         let user = self.user_of_commands(report)?;
         if self.folder.is_none() {
             self.prepare().map_err(|problem| RunError::User(problem.to_string()))?;
-            let made = fs::create_dir(scratch).or_else(|error| match error.kind() {
+            // Programs with root's rights that come from elsewhere are nobody else's to run.
+            let made = DirBuilder::new().mode(0o700).create(scratch).or_else(|error| match error.kind() {
                 std::io::ErrorKind::AlreadyExists => Ok(()),
                 _ => Err(error),
             });

@@ -29,7 +29,7 @@ use crate::config::Config;
 /// The argument with which this program becomes the agent inside a machine.
 pub(crate) const GUEST_AGENT: &str = "guest-agent";
 
-/// Checks and plans make and drop many small values; with this allocator a check of many files takes a sixth less.
+/// Checks and plans make and drop many small values, which this allocator does in less time than that of the C library.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

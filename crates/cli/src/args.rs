@@ -76,6 +76,8 @@ pub(crate) enum Verb {
     Fork(Box<verb::run::ForkArgs>),
     /// Build and look after the images that virtual machines boot from
     Image(verb::image::ImageArgs),
+    /// Make machines, use them and serve them
+    Machine(Box<verb::machine::MachineArgs>),
     /// Tell what this host can do and what to install for more
     Doctor(verb::doctor::DoctorArgs),
     /// Print a workflow or an action as it is understood

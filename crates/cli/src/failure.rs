@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Missing,
     /// The run was cancelled.
     Cancelled,
+    /// What a process in a machine ended with, passed through.
+    Passed(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Missing => 3,
             Exit::Cancelled => 4,
+            Exit::Passed(code) => code,
         })
     }
 }

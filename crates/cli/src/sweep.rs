@@ -1,5 +1,5 @@
-//! Puts in order what processes that died have left behind: runs that nobody will end any more, and the folders of
-//! their machines. Costs the reading of two folders when there is nothing to do.
+//! Puts in order what processes that died have left behind: runs that nobody will end any more, and what
+//! is left of their machines. Costs the reading of two folders when there is nothing to do.
 
 use std::collections::HashSet;
 
@@ -27,6 +27,8 @@ pub(crate) async fn sweep(store: &Store, state: &StateFolder) -> Result<(), Fail
         for run in closed {
             output::to_stderr(&format!("note: run {run} is closed as failed: {}", control::ABANDONED));
         }
+        // A machine that could not be removed whole keeps its lease, for `firedog machine gc`.
+        drop(server::machines::collect(store, &state.scratch()).await);
         // Only now: an owner that is forgotten too early leaves runs that nobody ever closes.
         departed.into_iter().try_for_each(owner::Departed::forget).map_err(failed)?;
     }

@@ -9,6 +9,7 @@ pub(crate) mod image;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod lsp;
+pub(crate) mod machine;
 pub(crate) mod parse;
 pub(crate) mod plan;
 pub(crate) mod run;
@@ -31,6 +32,7 @@ pub(crate) fn run(verb: Verb, config: &Config) -> Result<Exit, Failure> {
         Verb::Rewind(args) => run::run_rewind(&args, config),
         Verb::Fork(args) => run::run_fork(&args, config),
         Verb::Check(args) => check::run(&args, config),
+        Verb::Machine(args) => machine::run(*args, config),
         Verb::Parse(args) => parse::run(&args, config),
         Verb::Plan(args) => plan::run(&args, config),
         Verb::List(args) => list::run(&args, config),

@@ -62,9 +62,11 @@ impl Place {
         for name in inherited {
             command.env_remove(name);
         }
-        command.args(arguments).current_dir(self.root()).env("HOME", self.folder.path());
+        command.current_dir(self.root()).env("HOME", self.folder.path());
         command.env("XDG_STATE_HOME", self.folder.path().join("xdg"));
-        command.arg("--state-dir").arg(self.state());
+        // What stands behind `--` is another program's.
+        let own = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
+        command.args(&arguments[..own]).arg("--state-dir").arg(self.state()).args(&arguments[own..]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -10,6 +10,7 @@ mod fork;
 mod history;
 mod image;
 mod language_server;
+mod machines;
 mod much_output;
 mod network;
 mod plan;

@@ -339,16 +339,19 @@ impl Machines {
         if let Some(machine) = taken.machine {
             machine.stop().await;
         }
-        if !self.inner.settings.keeps_snapshots {
-            self.remove_snapshots(id).await?;
-        }
-        self.entries().remove(id);
+        // What the store refuses keeps no machine here: the lease is still there for whoever collects it.
+        let snapshots = match self.inner.settings.keeps_snapshots {
+            true => Ok(()),
+            false => self.remove_snapshots(id).await,
+        };
         // Whoever still makes it removes its lease when it is gone.
-        if !taken.was_booting {
-            self.inner.settings.store.remove_machine(id, &self.inner.owner).await?;
-        }
+        let lease = match taken.was_booting {
+            true => Ok(()),
+            false => self.inner.settings.store.remove_machine(id, &self.inner.owner).await,
+        };
+        self.entries().remove(id);
         self.inner.removed.notify_waiters();
-        Ok(())
+        snapshots.and(lease.map_err(ApiError::from))
     }
 
     /// Removes the lease of a machine of which nothing is left.

@@ -145,3 +145,13 @@ async fn a_machine_ends_at_the_end_of_its_time() {
     until(|| server.machines.list().is_empty()).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_whose_store_is_gone_ends_all_the_same() {
+    let server = Server::start().await;
+    server.machine().await;
+    std::fs::remove_file(server.folder.path().join("store.sqlite")).unwrap();
+    std::fs::create_dir(server.folder.path().join("store.sqlite")).unwrap();
+    server.machines.end().await;
+    assert!(server.machines.list().is_empty());
+}

@@ -101,6 +101,17 @@ impl From<MachineChoice> for Choice {
     }
 }
 
+/// A backend of this kind, for machines that are made of the image where they are virtual.
+pub(in crate::verb) fn find(
+    choice: MachineChoice,
+    image: &str,
+    config: &Config,
+) -> Result<Arc<dyn Backend>, Failure> {
+    let images = config.data.as_ref().map(|data| data.join("images"));
+    let selection = select(choice.into(), &search_path(), &|| find_image(image, images.as_deref()));
+    Ok(Arc::from(selection.map_err(no_backend)?.backend))
+}
+
 /// The image of that name in the store of images.
 fn find_image(name: &str, images: Option<&Path>) -> Result<FoundImage, NoBackend> {
     let missing = |error: &dyn std::error::Error| {
@@ -133,7 +144,8 @@ fn find_image(name: &str, images: Option<&Path>) -> Result<FoundImage, NoBackend
     Ok(FoundImage { image, held: Arc::new(found) })
 }
 
-fn search_path() -> Vec<PathBuf> {
+/// The folders of `PATH`.
+pub(in crate::verb) fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
@@ -185,13 +197,16 @@ impl Machines {
 }
 
 fn found(looking: JoinHandle<Found>) -> Result<(Arc<dyn Backend>, String), Failure> {
-    looking.join().expect("looking for a machine does not panic").map_err(|error| {
-        let remedy = error.remedy.clone();
-        let failure = Failure::new(Exit::Missing, error);
-        failure.with_help(match remedy {
-            Some(remedy) => format!("{remedy}; or run without isolation with `--machine host`"),
-            None => "run without isolation with `--machine host`".to_owned(),
-        })
+    looking.join().expect("looking for a machine does not panic").map_err(no_backend)
+}
+
+/// The failure where no machine works on this host.
+pub(in crate::verb) fn no_backend(error: NoBackend) -> Failure {
+    let remedy = error.remedy.clone();
+    let failure = Failure::new(Exit::Missing, error);
+    failure.with_help(match remedy {
+        Some(remedy) => format!("{remedy}; or run without isolation with `--machine host`"),
+        None => "run without isolation with `--machine host`".to_owned(),
     })
 }
 
@@ -219,7 +234,7 @@ fn absolute(folder: &std::path::Path) -> Result<PathBuf, Failure> {
 }
 
 /// Whoever calls, without the variables that secrets come from: steps get those through the `secrets` context alone.
-fn caller(secrets: &[SecretSource]) -> Caller {
+pub(in crate::verb) fn caller(secrets: &[SecretSource]) -> Caller {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -235,7 +250,7 @@ fn caller(secrets: &[SecretSource]) -> Caller {
 }
 
 /// This program is also the agent inside the machines.
-fn agent() -> Result<AgentCommand, Failure> {
+pub(in crate::verb) fn agent() -> Result<AgentCommand, Failure> {
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(Exit::Usage, error).while_doing("cannot find this program's own file")
     })?;

@@ -3,16 +3,16 @@
 //! The same way as everywhere: the plans go to the control plane, which writes to the store; a runner in this process
 //! leases the jobs and reports what happens; the screen is a fold of the events that come back.
 
-mod args;
+pub(super) mod args;
 mod dispatch;
 mod fork;
-mod machines;
+pub(super) mod machines;
 mod network;
 mod place;
 mod prepare;
 mod rewind;
 mod shell;
-mod signal;
+pub(super) mod signal;
 mod snapshots;
 mod values;
 mod watch;

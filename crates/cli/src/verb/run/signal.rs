@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a request to end asks for, by how many there were before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(in crate::verb) enum Request {
     /// Cancel: `always()` steps and post steps still run.
     Cancel,
     /// End every job at once.
@@ -18,7 +18,7 @@ pub(super) enum Request {
 
 /// The signals that ask this process to end. Those that its parent had it ignore, as `nohup` does, stay ignored.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(in crate::verb) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
@@ -27,7 +27,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Takes the signals over; from now on they do not end the process by themselves.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(in crate::verb) fn listen() -> io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = ignored(&status);
         let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
@@ -43,7 +43,7 @@ impl Signals {
     }
 
     /// Waits for the next request. Dropping the future loses none.
-    pub(super) async fn next(&mut self) -> Request {
+    pub(in crate::verb) async fn next(&mut self) -> Request {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
             () = received(&mut self.terminate) => {}

@@ -112,7 +112,7 @@ fn arguments(args: &BootArgs) -> Vec<String> {
         "--machine".to_owned(),
         text(kind.machine),
         "--network".to_owned(),
-        text(kind.network),
+        kind.network.text.clone(),
     ]);
     arguments.extend(kind.image.iter().flat_map(|image| ["--image".to_owned(), image.clone()]));
     arguments.extend(size(kind.vcpus, kind.memory));

@@ -19,12 +19,13 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use machine::probe::select;
-use machine::{Backend, MachineSpec, Network, Size};
+use machine::{Backend, MachineSpec, Size};
 use server::machines::{BODY_DEADLINE, Settings};
 use store::Store;
 
-use super::run::args::{MachineChoice, NetworkChoice};
+use super::run::args::{MachineChoice, NetworkChoice, network};
 use super::run::machines::{agent, caller, no_backend, search_path};
+use super::run::network::of as network_of;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -76,9 +77,9 @@ struct KindArgs {
     /// The image that machines are made from, where the kind has images
     #[arg(long, value_name = "NAME", help_heading = "Machines")]
     image: Option<String>,
-    /// What the machines reach: all that this host does, or nothing
-    #[arg(long, value_name = "REACH", default_value = "full", help_heading = "Machines")]
-    network: NetworkChoice,
+    /// What the machines reach: `full`, `none`, or `allow=DESTINATION,…` as for `firedog run`
+    #[arg(long, value_name = "REACH", default_value = "full", value_parser = reach, help_heading = "Machines")]
+    network: Reach,
     /// Virtual processors of a machine
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Machines")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -87,6 +88,17 @@ struct KindArgs {
     #[arg(long, value_name = "MIB", default_value_t = 512, help_heading = "Machines")]
     #[arg(value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     memory: u32,
+}
+
+/// What machines reach, with the text that says so.
+#[derive(Debug, Clone)]
+struct Reach {
+    text: String,
+    choice: NetworkChoice,
+}
+
+fn reach(text: &str) -> Result<Reach, String> {
+    Ok(Reach { text: text.to_owned(), choice: network(text)? })
 }
 
 impl KindArgs {
@@ -105,6 +117,7 @@ impl KindArgs {
 
     /// How machines of this kind are made by this process, which listens at `endpoint`.
     fn settings(&self, state: &StateFolder, store: &Store, endpoint: PathBuf) -> Result<Settings, Failure> {
+        let caller = caller(&[]);
         Ok(Settings {
             backend: self.backend()?,
             spec: MachineSpec {
@@ -113,11 +126,8 @@ impl KindArgs {
                 folders: Vec::new(),
                 in_memory: Vec::new(),
                 read_only: Vec::new(),
-                caller: caller(&[]),
-                network: match self.network {
-                    NetworkChoice::Full => Network::Full,
-                    NetworkChoice::None => Network::None,
-                },
+                network: network_of(&self.network.choice, &[], &caller)?,
+                caller,
                 size: None,
                 scratch: state.scratch(),
                 agent: agent()?,

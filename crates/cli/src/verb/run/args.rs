@@ -153,7 +153,7 @@ fn platform(text: &str) -> Result<(String, MachineChoice), String> {
     Ok((label.to_lowercase(), kind))
 }
 
-fn network(text: &str) -> Result<NetworkChoice, String> {
+pub(in crate::verb) fn network(text: &str) -> Result<NetworkChoice, String> {
     match (text, text.strip_prefix("allow=")) {
         ("full", _) => Ok(NetworkChoice::Full),
         ("none", _) => Ok(NetworkChoice::None),

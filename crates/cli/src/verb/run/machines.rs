@@ -170,7 +170,7 @@ impl Machines {
         let named = platforms.last().map(|platform| Arc::clone(&platform.backend));
         let backend = default.map(|(backend, _)| backend).or(named).expect("a machine was looked for");
         let caller = caller(&self.asked.secret);
-        let network = network::of(&self.asked, &caller)?;
+        let network = network::of(&self.asked.network, &self.asked.network_allow, &caller)?;
         if !self.quiet {
             network::notes(&network, &caller).iter().for_each(|note| output::to_stderr(note));
         }

@@ -7,7 +7,7 @@ pub(super) mod args;
 mod dispatch;
 mod fork;
 pub(super) mod machines;
-mod network;
+pub(super) mod network;
 mod place;
 mod prepare;
 mod rewind;

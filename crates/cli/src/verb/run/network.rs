@@ -7,13 +7,16 @@ use machine::{Caller, Network};
 use runner::checkpoint::KeptNetwork;
 
 use super::args::NetworkChoice;
-use super::machines::Asked;
 use crate::failure::{Exit, Failure};
 
-/// The network of the machines.
-pub(super) fn of(asked: &Asked, caller: &Caller) -> Result<Network, Failure> {
-    let exceptions = asked.network_allow.clone();
-    let policy = match &asked.network {
+/// The network of machines that reach `choice` and `exceptions`.
+pub(in crate::verb) fn of(
+    choice: &NetworkChoice,
+    exceptions: &[Rule],
+    caller: &Caller,
+) -> Result<Network, Failure> {
+    let exceptions = exceptions.to_vec();
+    let policy = match choice {
         NetworkChoice::None if !exceptions.is_empty() => {
             return Err(Failure::usage("`--network-allow` admits nothing with `--network none`")
                 .with_help("`--network allow=DESTINATION,…` reaches these destinations and no other"));

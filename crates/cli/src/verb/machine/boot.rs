@@ -114,7 +114,7 @@ fn arguments(args: &BootArgs) -> Vec<String> {
         "--network".to_owned(),
         kind.network.text.clone(),
     ]);
-    arguments.extend(kind.image.iter().flat_map(|image| ["--image".to_owned(), image.clone()]));
+    arguments.extend(["--image".to_owned(), kind.image.clone()]);
     arguments.extend(size(kind.vcpus, kind.memory));
     arguments
 }

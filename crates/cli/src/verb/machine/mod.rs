@@ -15,16 +15,14 @@ mod snapshot;
 mod terminal;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Subcommand;
-use machine::probe::select;
-use machine::{Backend, MachineSpec, Size};
+use machine::{BackendName, MachineSpec, Size};
 use server::machines::{BODY_DEADLINE, Settings};
 use store::Store;
 
-use super::run::args::{MachineChoice, NetworkChoice, network};
-use super::run::machines::{agent, caller, no_backend, search_path};
+use super::run::args::{DEFAULT_IMAGE, MachineChoice, NetworkChoice, network};
+use super::run::machines::{agent, caller, find};
 use super::run::network::of as network_of;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -74,9 +72,9 @@ struct KindArgs {
     /// The kind of machine: `host` is this machine itself, without isolation
     #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Machines")]
     machine: MachineChoice,
-    /// The image that machines are made from, where the kind has images
-    #[arg(long, value_name = "NAME", help_heading = "Machines")]
-    image: Option<String>,
+    /// The image that virtual machines are made of: a name or a digest of `firedog image ls`
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE, help_heading = "Machines")]
+    image: String,
     /// What the machines reach: `full`, `none`, or `allow=DESTINATION,…` as for `firedog run`
     #[arg(long, value_name = "REACH", default_value = "full", value_parser = reach, help_heading = "Machines")]
     network: Reach,
@@ -106,20 +104,19 @@ impl KindArgs {
         Size { vcpus: self.vcpus, memory_mib: self.memory }
     }
 
-    fn backend(&self) -> Result<Arc<dyn Backend>, Failure> {
-        if let Some(image) = &self.image {
-            let message = format!("machines of this kind are not made from images such as `{image}`");
-            return Err(Failure::usage(message));
-        }
-        let selection = select(self.machine.into(), &search_path()).map_err(no_backend)?;
-        Ok(Arc::from(selection.backend))
-    }
-
     /// How machines of this kind are made by this process, which listens at `endpoint`.
-    fn settings(&self, state: &StateFolder, store: &Store, endpoint: PathBuf) -> Result<Settings, Failure> {
+    fn settings(
+        &self,
+        config: &Config,
+        state: &StateFolder,
+        store: &Store,
+        endpoint: PathBuf,
+    ) -> Result<Settings, Failure> {
+        let backend = find(self.machine, &self.image, config)?;
+        let is_virtual = matches!(backend.name(), BackendName::Qemu | BackendName::Firecracker);
         let caller = caller(&[]);
         Ok(Settings {
-            backend: self.backend()?,
+            backend,
             spec: MachineSpec {
                 name: String::new(),
                 repository: "workspace".to_owned(),
@@ -133,7 +130,7 @@ impl KindArgs {
                 agent: agent()?,
             },
             size: self.size(),
-            image: self.image.clone(),
+            image: is_virtual.then(|| self.image.clone()),
             store: store.clone(),
             endpoint,
             snapshots: state.path().join("machine-snapshots"),

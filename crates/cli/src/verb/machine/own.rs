@@ -45,7 +45,7 @@ async fn own(args: &BootArgs, config: &Config) -> Result<(), Failure> {
     let store = history::open_store(&state).await?;
     let socket = Socket::at(endpoint(&state));
     let listener = socket.listen()?;
-    let mut settings = args.kind.settings(&state, &store, socket.path.clone())?;
+    let mut settings = args.kind.settings(config, &state, &store, socket.path.clone())?;
     settings.keeps_snapshots = true;
     let machines = Machines::new(settings).map_err(|error| Failure::new(Exit::Usage, error))?;
     let made = make(args, config, &machines).await?;

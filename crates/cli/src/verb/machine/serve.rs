@@ -117,7 +117,7 @@ async fn serve_until_asked(args: &ServeArgs, config: &Config, key: Key) -> Resul
     sweep::sweep(&store, &state).await?;
     let socket = Socket::at(endpoint(&state));
     let local = socket.listen()?;
-    let mut settings = args.kind.settings(&state, &store, socket.path.clone())?;
+    let mut settings = args.kind.settings(config, &state, &store, socket.path.clone())?;
     settings.warm = usize::from(args.warm);
     if settings.warm > 0 && !settings.backend.has_snapshots() {
         let name = settings.backend.name();

@@ -145,7 +145,7 @@ fn find_image(name: &str, images: Option<&Path>) -> Result<FoundImage, NoBackend
 }
 
 /// The folders of `PATH`.
-pub(in crate::verb) fn search_path() -> Vec<PathBuf> {
+fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
@@ -201,7 +201,7 @@ fn found(looking: JoinHandle<Found>) -> Result<(Arc<dyn Backend>, String), Failu
 }
 
 /// The failure where no machine works on this host.
-pub(in crate::verb) fn no_backend(error: NoBackend) -> Failure {
+fn no_backend(error: NoBackend) -> Failure {
     let remedy = error.remedy.clone();
     let failure = Failure::new(Exit::Missing, error);
     failure.with_help(match remedy {

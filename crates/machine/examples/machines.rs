@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use machine::probe::{Choice, select};
+use machine::probe::{Choice, Wanted, select};
 use machine::{AgentCommand, Caller, ExecSpec, Machine, MachineSpec, Network, OutputMode, RunAs, Stdin};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (machines, processes) = (next()?.parse::<u32>()?, next()?.parse::<u32>()?);
     let agent = AgentCommand { program: PathBuf::from(next()?), arguments: arguments.collect() };
     let path: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let backend = select(choice, &path, &no_image)?.backend;
+    let backend = select(Wanted { choice, has_network: true }, &path, &no_image)?.backend;
     let scratch = std::env::temp_dir().join(format!("machines-{}", std::process::id()));
     let spec = MachineSpec {
         name: "measured".to_owned(),

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::firecracker::choice::{self, Jail};
 use crate::host::Host;
 use crate::kvm::{self, Kvm};
 use crate::namespace::Namespace;
@@ -77,10 +78,23 @@ pub enum Choice {
     Auto,
     /// Namespaces or nothing.
     Namespace,
+    /// MicroVMs by Firecracker or nothing; for root behind its jailer.
+    Firecracker,
+    /// MicroVMs by Firecracker or nothing, without its jailer.
+    FirecrackerUnjailed,
     /// Virtual machines by QEMU or nothing; without KVM by translation.
     Qemu,
     /// No isolation.
     Host,
+}
+
+/// What machines are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which backend.
+    pub choice: Choice,
+    /// Whether they are to reach anything.
+    pub has_network: bool,
 }
 
 /// The image that virtual machines are to be made of.
@@ -127,7 +141,7 @@ impl fmt::Display for Capability {
 /// for a trial unless a switch of the kernel speaks against it: a machine that cannot be made says so itself, and a trial would
 /// cost as much as a machine.
 pub fn select(
-    choice: Choice,
+    Wanted { choice, has_network }: Wanted,
     path: &[PathBuf],
     find_image: &dyn Fn() -> Result<FoundImage, NoBackend>,
 ) -> Result<Selection, NoBackend> {
@@ -137,16 +151,20 @@ pub fn select(
             reason: "asked for; steps run without isolation".to_owned(),
         }),
         Choice::Qemu => asked_qemu(path, find_image),
-        Choice::Auto => match fast_qemu(path, find_image) {
-            Some(qemu) => {
-                let reason = "the strongest isolation that works here".to_owned();
-                Ok(Selection { backend: Box::new(qemu), reason })
-            }
-            None => Ok(Selection {
-                backend: Box::new(expect_namespace(path)?),
-                reason: "the strongest isolation that works here".to_owned(),
-            }),
-        },
+        Choice::Firecracker => choice::asked(Jail::AsUsual, path, find_image),
+        Choice::FirecrackerUnjailed => choice::asked(Jail::Never, path, find_image),
+        Choice::Auto => {
+            // Its machines have no network device.
+            let firecracker = (!has_network).then(|| choice::usual(path, find_image)).flatten();
+            let backend: Box<dyn Backend> = match firecracker {
+                Some(firecracker) => Box::new(firecracker),
+                None => match fast_qemu(path, find_image) {
+                    Some(qemu) => Box::new(qemu),
+                    None => Box::new(expect_namespace(path)?),
+                },
+            };
+            Ok(Selection { backend, reason: "the strongest isolation that works here".to_owned() })
+        }
         Choice::Namespace => {
             Ok(Selection { backend: Box::new(expect_namespace(path)?), reason: "asked for".to_owned() })
         }
@@ -238,6 +256,7 @@ pub fn probe(path: &[PathBuf]) -> Vec<Capability> {
     let capability = |name: &str, state| Capability { name: name.to_owned(), state };
     let host = "always; without isolation, only when asked for by name".to_owned();
     capabilities.push(capability("host machines", State::Available(host)));
+    capabilities.push(capability("Firecracker machines", choice::state(path)));
     capabilities.push(capability("QEMU machines", qemu(path)));
     capabilities.push(capability("KVM", fast_kvm()));
     let kernel = rustix::system::uname();

@@ -11,14 +11,17 @@
 //! believed that lies in the folder of a running Firecracker.
 
 pub mod api;
+pub(crate) mod choice;
 mod config;
 mod folder;
 mod jail;
 mod machine;
 mod program;
 
+use std::any::Any;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -53,12 +56,19 @@ pub struct Firecracker {
     image: Image,
     deadlines: Deadlines,
     patience: Duration,
+    #[expect(dead_code, reason = "only its end counts")]
+    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Firecracker {
     /// Machines of an image. They have no network device.
     pub fn new(program: Program, confinement: Confinement, image: Image) -> Self {
-        Self { program, confinement, image, deadlines: Deadlines::default(), patience: PATIENCE }
+        Self { program, confinement, image, deadlines: Deadlines::default(), patience: PATIENCE, held: None }
+    }
+
+    /// Keeps something as long as machines may be made, such as what the image's files are held by.
+    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { held: Some(held), ..self }
     }
 
     /// Lets answers of Firecracker and of the guest take other times than usual.

@@ -97,6 +97,8 @@ pub(crate) enum RunFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MachineChoice {
     Auto,
+    Firecracker,
+    FirecrackerUnjailed,
     Namespace,
     Qemu,
     Host,

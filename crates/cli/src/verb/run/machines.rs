@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use image::Store;
 use machine::network::Rule;
-use machine::probe::{Choice, FoundImage, NoBackend, select};
+use machine::probe::{Choice, FoundImage, NoBackend, Wanted, select};
 use machine::vm::{Image, User};
 use machine::{AgentCommand, Backend, Caller};
 use run::id::RunnerId;
@@ -72,9 +72,11 @@ type Found = Result<(Arc<dyn Backend>, String), NoBackend>;
 pub(super) fn look_for(asked: Asked, config: &Config) -> Machines {
     let look = |choice: MachineChoice| {
         let path = search_path();
+        let has_network = !matches!(asked.network, NetworkChoice::None);
         let (name, images) = (asked.image.clone(), config.data.as_ref().map(|data| data.join("images")));
         std::thread::spawn(move || {
-            let selection = select(choice.into(), &path, &|| find_image(&name, images.as_deref()))?;
+            let wanted = Wanted { choice: choice.into(), has_network };
+            let selection = select(wanted, &path, &|| find_image(&name, images.as_deref()))?;
             Ok((Arc::from(selection.backend), selection.reason))
         })
     };
@@ -94,6 +96,8 @@ impl From<MachineChoice> for Choice {
     fn from(choice: MachineChoice) -> Self {
         match choice {
             MachineChoice::Auto => Self::Auto,
+            MachineChoice::Firecracker => Self::Firecracker,
+            MachineChoice::FirecrackerUnjailed => Self::FirecrackerUnjailed,
             MachineChoice::Namespace => Self::Namespace,
             MachineChoice::Qemu => Self::Qemu,
             MachineChoice::Host => Self::Host,

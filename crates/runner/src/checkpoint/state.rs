@@ -75,6 +75,9 @@ pub struct About {
     pub lost: usize,
     /// The definitions of the job's steps, without places.
     pub definitions: Vec<Json>,
+    /// The digest of the image of a virtual machine, for whoever makes it again; it is told in the machine's own snapshot.
+    #[serde(skip)]
+    pub image: Option<String>,
 }
 
 /// What a machine reached, as texts that its rules are read from.
@@ -162,6 +165,7 @@ impl About {
             actions: actions.map(|(name, folder)| (name.to_owned(), folder.to_owned())).collect(),
             lost: 0,
             definitions: job.spec.definition.steps.iter().map(without_places).collect(),
+            image: None,
         }
     }
 

@@ -60,7 +60,8 @@ impl Place {
         let vault =
             opened.map_err(failed)?.ok_or_else(|| Failure::usage("there are no snapshots any more"))?;
         let about = vault.get(&row.id.0).and_then(|kept| kept.read(ABOUT)).map_err(failed)?;
-        let about = About::read(&about).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let mut about = About::read(&about).map_err(|error| Failure::new(Exit::Usage, error))?;
+        about.image = image(&vault, &row);
         let plan = history.store().plan(&run.id).await.map_err(unreadable)?.unwrap_or_default();
         let plan = serde_json::from_slice(&plan).map_err(|error| {
             Failure::new(Exit::Usage, error).while_doing(format!("cannot read the plan of run {}", run.id))
@@ -79,6 +80,13 @@ impl Place {
     pub(super) fn job_name(&self) -> String {
         shown(self.view.name(&self.row.job), false).into_owned()
     }
+}
+
+/// The image that the machine of a snapshot of memory was made from.
+fn image(vault: &Vault, row: &CheckpointRow) -> Option<String> {
+    let told = vault.get(&row.id.0).and_then(|kept| kept.read("snapshot/snapshot.json")).ok()?;
+    let told: serde_json::Value = serde_json::from_slice(&told).ok()?;
+    told["image"].as_str().map(str::to_owned)
 }
 
 /// The job that is meant.

@@ -230,7 +230,7 @@ pub(super) fn options(
     let (network, network_allow) = network::kept(&about.network)?;
     let asked = Asked {
         machine: choice,
-        image: DEFAULT_IMAGE.to_owned(),
+        image: about.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned()),
         platform: vec![("*".to_owned(), choice)],
         network,
         network_allow,

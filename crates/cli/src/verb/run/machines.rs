@@ -112,7 +112,9 @@ pub(in crate::verb) fn find(
     config: &Config,
 ) -> Result<Arc<dyn Backend>, Failure> {
     let images = config.data.as_ref().map(|data| data.join("images"));
-    let selection = select(choice.into(), &search_path(), &|| find_image(image, images.as_deref()));
+    // What they are to reach is said later, machine by machine.
+    let wanted = Wanted { choice: choice.into(), has_network: true };
+    let selection = select(wanted, &search_path(), &|| find_image(image, images.as_deref()));
     Ok(Arc::from(selection.map_err(no_backend)?.backend))
 }
 

@@ -2,6 +2,7 @@
 //! build to build and belongs to a machine rather than to an image.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
 use crate::manifest::{Tool, User};
@@ -58,6 +59,12 @@ pub enum FinishError {
     /// Nothing in it can run a script.
     #[error("the root file system has no `/bin/sh`, so no step could run in it")]
     NoShell,
+    /// Its programs are for another processor.
+    #[error("the root file system is for {found}, and this machine has {}", std::env::consts::ARCH)]
+    Architecture {
+        /// What its shell is for.
+        found: String,
+    },
     /// It has something where a folder must be, or the like.
     #[error("the root file system is not usable")]
     Tree(#[from] TreeError),
@@ -84,13 +91,25 @@ pub(crate) struct Finished {
     pub(crate) tools: Vec<Tool>,
 }
 
+/// A shell of another architecture is found now and not in a machine. What is no program may be a script.
+fn check_shell(shell: &Content) -> Result<(), FinishError> {
+    const HEADER: usize = 20;
+    let mut header = [0; HEADER];
+    let read = |source| FinishError::Read { path: "/bin/sh", source };
+    if shell.len() < HEADER as u64 {
+        return Ok(());
+    }
+    shell.reader().read_exact(&mut header).map_err(read)?;
+    match crate::kernel::processor(&header) {
+        Some(found) if found != std::env::consts::ARCH => Err(FinishError::Architecture { found }),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the root file system ready for machines; no file in it is newer than `epoch`.
 pub(crate) fn finish(root: &mut Root, epoch: i64) -> Result<Finished, FinishError> {
     let tree = &mut root.tree;
-    let shell = tree.find(b"/bin/sh").ok().map(|id| &tree.node(id).kind);
-    if !matches!(shell, Some(Kind::Regular(_))) {
-        return Err(FinishError::NoShell);
-    }
+    check_shell(tree.content(b"/bin/sh").ok_or(FinishError::NoShell)?)?;
     for path in EMPTIED {
         tree.empty_folder(path.as_bytes());
     }

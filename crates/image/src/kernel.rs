@@ -53,16 +53,23 @@ pub(crate) fn vmlinux(file: Vec<u8>) -> Result<Vec<u8>, KernelError> {
 }
 
 fn check(elf: &[u8]) -> Result<(), KernelError> {
-    let machine = elf.get(18..20).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    let is_64_bit_little_endian = elf.starts_with(ELF) && elf.get(4..6) == Some(&[2, 1]);
     let wanted = std::env::consts::ARCH;
-    let found = match machine {
-        Some(ELF_MACHINE_X86_64) if is_64_bit_little_endian => "x86_64".to_owned(),
-        Some(ELF_MACHINE_AARCH64) if is_64_bit_little_endian => "aarch64".to_owned(),
-        Some(other) if elf.starts_with(ELF) => format!("another processor (ELF machine {other})"),
-        _ => return Err(KernelError::Damaged("what it unpacks to is no ELF file")),
-    };
+    let found = processor(elf).ok_or(KernelError::Damaged("what it unpacks to is no ELF file"))?;
     if found == wanted { Ok(()) } else { Err(KernelError::Architecture { found, wanted }) }
+}
+
+/// The processor that an ELF file is for, by its first bytes; `None` where it is none.
+pub(crate) fn processor(elf: &[u8]) -> Option<String> {
+    let machine = elf.get(18..20).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]))?;
+    if !elf.starts_with(ELF) {
+        return None;
+    }
+    let is_64_bit_little_endian = elf.get(4..6) == Some(&[2, 1]);
+    Some(match machine {
+        ELF_MACHINE_X86_64 if is_64_bit_little_endian => "x86_64".to_owned(),
+        ELF_MACHINE_AARCH64 if is_64_bit_little_endian => "aarch64".to_owned(),
+        other => format!("another processor (ELF machine {other})"),
+    })
 }
 
 /// The compressed kernel in a bzImage, by the fields of the boot protocol (version 2.08 and later).

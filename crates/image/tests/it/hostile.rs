@@ -210,3 +210,16 @@ fn a_root_that_is_packed_is_unpacked_within_the_limit() {
         }
     }
 }
+
+#[test]
+fn programs_of_another_processor_are_refused() {
+    let place = Place::new();
+    // For IBM's System z, whose highest byte comes first.
+    let program = format!("\u{7f}ELF\u{2}\u{2}\u{1}{}\0\u{16}{}", "\0".repeat(11), "\0".repeat(44));
+    let failed = place.build("x", &[Entry::File("bin/sh", &program)]).unwrap_err();
+    let expected = format!(
+        "the root file system is for another processor (ELF machine 5632), and this machine has {}",
+        std::env::consts::ARCH
+    );
+    assert_eq!(told(&failed), expected);
+}

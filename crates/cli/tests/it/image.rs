@@ -127,6 +127,43 @@ fn what_cannot_be_built_is_said() {
 }
 
 #[test]
+fn a_containerfile_makes_an_image() {
+    let place = place();
+    place.write("Containerfile", "FROM scratch\nARG WHO\nCOPY tree /\nENV WHO=$WHO\nLABEL made=here\n");
+    let from = ["image", "build", "x", "--from", "containerfile:Containerfile", "--build-arg", "WHO=me"];
+    let built = place.call(&[&from[..], KERNEL].concat());
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let shown = json(&place.call(&["image", "inspect", "x", "--format", "json"]));
+    assert!(
+        shown.to_string().contains(r#""WHO":"me""#) && shown.to_string().contains(r#""made":"here""#),
+        "{shown}"
+    );
+    place.write("Containerfile", "FROM scratch\nCMD x\n");
+    let refused = "cannot do what `Containerfile` says: line 2: `CMD` is not read";
+    check(&build(&place, "y", "containerfile:Containerfile"), 2, refused);
+    let argument = ["image", "build", "y", "--from", "dir:tree", "--build-arg", "A=1"];
+    check(&place.call(&argument), 2, "error: `--build-arg` goes with `--from containerfile:FILE` only");
+}
+
+#[test]
+fn a_container_image_that_is_none_is_said() {
+    let place = place();
+    check(
+        &build(&place, "x", "oci:./tree"),
+        2,
+        "`./tree` is no container image: it has no file `oci-layout`",
+    );
+    check(&build(&place, "x", "oci:Not/Lower"), 2, "`Not/Lower` is no reference to a container image");
+    check(
+        &build(&place, "x", "oci:localhost:1/a"),
+        2,
+        "cannot ask `http://localhost:1/v2/a/manifests/latest`",
+    );
+    place.write("../.docker/config.json", "no logins");
+    check(&build(&place, "x", "oci:localhost:1/a"), 2, ".docker/config.json`: ");
+}
+
+#[test]
 fn a_host_without_the_programs_is_told_which() {
     let place = place();
     let mut command = place.command(&[&["image", "build", "x", "--from", "debian"], KERNEL].concat());

@@ -3,9 +3,16 @@
 //! A lease whose owner lives is never touched, whoever looks: the owner is told from every process that has its number later.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use machine::leftovers::{Leftover, ProcessIdentity};
 use store::{MachineRow, Store, StoreError};
+
+/// How long what ran in a machine may keep its private folder.
+const FOLDER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The pause between two tries to remove a private folder.
+const FOLDER_PAUSE: Duration = Duration::from_millis(10);
 
 /// A machine whose owner died.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +34,13 @@ pub async fn collect(store: &Store, scratch: &Path) -> Result<Vec<Collected>, St
     let mut collected = Vec::new();
     for row in store.machines().await?.into_iter().filter(is_stray) {
         let (id, name, owner) = (row.id.clone(), row.name.clone(), row.owner.clone());
-        let removing = tokio::task::spawn_blocking(move || remove(&row));
+        let scratch = scratch.to_owned();
+        let removing = tokio::task::spawn_blocking(move || remove(&row, &scratch));
         let left = removing.await.unwrap_or_else(|error| vec![error.to_string()]);
         if left.is_empty() {
             store.remove_machine(&id, &owner).await?;
         }
         collected.push(Collected { id, name, left });
-    }
-    if !collected.is_empty() {
-        let scratch = scratch.to_owned();
-        let sweeping = tokio::task::spawn_blocking(move || machine::scratch::sweep(&scratch));
-        // A folder that cannot be removed now is found by every later sweep.
-        let _ = sweeping.await;
     }
     Ok(collected)
 }
@@ -49,7 +51,7 @@ fn is_stray(row: &MachineRow) -> bool {
 }
 
 /// Removes what a machine left; what could not be removed is returned.
-fn remove(row: &MachineRow) -> Vec<String> {
+fn remove(row: &MachineRow, scratch: &Path) -> Vec<String> {
     let mut left = Vec::new();
     for line in row.leftovers.lines().filter(|line| !line.is_empty()) {
         match line.parse::<Leftover>() {
@@ -65,5 +67,31 @@ fn remove(row: &MachineRow) -> Vec<String> {
         }
         _ => {}
     }
+    left.extend(remove_folder(&row.id, scratch));
     left
+}
+
+/// Removes a machine's private folder. What ran in the machine, and its owner's last threads, may still be ending.
+fn remove_folder(id: &str, scratch: &Path) -> Option<String> {
+    let deadline = Instant::now() + FOLDER_DEADLINE;
+    loop {
+        let swept = machine::scratch::sweep(scratch);
+        let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+        let is_left = |entry: std::fs::DirEntry| {
+            entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.strip_prefix(id))
+                .is_some_and(|rest| rest.starts_with('-'))
+        };
+        if !entries.into_iter().any(is_left) {
+            return None;
+        }
+        if Instant::now() > deadline {
+            let reason =
+                swept.err().map_or_else(|| "it is still in use".to_owned(), |error| error.to_string());
+            return Some(format!("{}: {reason}", scratch.join(id).display()));
+        }
+        std::thread::sleep(FOLDER_PAUSE);
+    }
 }

@@ -9,7 +9,7 @@ use super::error::ApiError;
 /// Most bytes of code: an argument of a program holds no more on Linux.
 pub(crate) const MAX_CODE: usize = 120 * 1024;
 
-/// Longest name of a machine, kind, snapshot or agent, in bytes.
+/// Longest name of a machine, kind, snapshot or agent, in characters.
 const MAX_NAME: usize = 200;
 
 /// Longest description of a snapshot, in bytes.
@@ -73,8 +73,8 @@ pub struct Wanted {
 fn checked_name(field: &str, name: String) -> Result<String, ApiError> {
     match name {
         name if name.trim().is_empty() => Err(ApiError::invalid(format!("`{field}` is empty"))),
-        name if name.len() > MAX_NAME => {
-            Err(ApiError::invalid(format!("`{field}` is longer than {MAX_NAME} bytes")))
+        name if name.chars().count() > MAX_NAME => {
+            Err(ApiError::invalid(format!("`{field}` is longer than {MAX_NAME} characters")))
         }
         name if name.chars().any(char::is_control) => {
             Err(ApiError::invalid(format!("`{field}` has control characters")))
@@ -264,7 +264,7 @@ mod tests {
         check_machine(json!({"memory_mb": 1}), Err("`memory_mb` must be between 64 and 1048576"));
         check_machine(json!({"name": " "}), Err("`name` is empty"));
         check_machine(json!({"name": "a\nb"}), Err("`name` has control characters"));
-        check_machine(json!({"vm_type": "x".repeat(201)}), Err("`vm_type` is longer than 200 bytes"));
+        check_machine(json!({"vm_type": "x".repeat(201)}), Err("`vm_type` is longer than 200 characters"));
     }
 
     fn check_execution(change: Value, expected: Result<u64, &str>) {

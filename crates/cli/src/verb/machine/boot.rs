@@ -58,6 +58,9 @@ pub(super) struct RestoredArgs {
     /// Stop the machine after so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub(super) lifetime: Option<u64>,
+    /// What the machine reaches, as for `boot`; `none` exactly where the machine that was kept reached nothing
+    #[arg(long, value_name = "REACH", default_value = "full", value_parser = super::reach)]
+    network: super::Reach,
     /// How the answer is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: AnswerFormat,
@@ -123,6 +126,7 @@ fn arguments(args: &BootArgs) -> Vec<String> {
 pub(super) fn restored_arguments(snapshot: &SnapshotRow, args: &RestoredArgs) -> Vec<String> {
     let mut arguments = common(args.name.as_deref(), args.lifetime);
     arguments.extend(["--machine".to_owned(), snapshot.backend.clone()]);
+    arguments.extend(["--network".to_owned(), args.network.text.clone()]);
     arguments.extend(["--snapshot".to_owned(), snapshot.id.clone()]);
     arguments.extend(snapshot.image.iter().flat_map(|image| ["--image".to_owned(), image.clone()]));
     arguments.extend(size(snapshot.vcpus, snapshot.memory_mib));

@@ -183,7 +183,12 @@ impl Machines {
             Some(_) => self.inner.settings.store.adopt_machine(&row).await.map_err(ApiError::from),
             None => self.admit(&row).await,
         };
-        let made = match leased.and_then(|()| self.add(&entry)) {
+        let begin = match origin {
+            Origin::New => Event::Boot,
+            Origin::Snapshot(_) => Event::Restore,
+        };
+        let begun = leased.and_then(|()| self.add(&entry)).and_then(|()| entry.apply(&begin));
+        let made = match begun {
             Ok(()) => self.bring_up(&entry, origin, warm.map(|warm| warm.machine)).await,
             Err(error) => {
                 if let Some(warm) = warm {
@@ -271,7 +276,7 @@ impl Machines {
         }
     }
 
-    /// Makes an entry's machine, unless there is one already, and lets it be used. A machine that is not wanted any more has
+    /// Makes the machine of an entry that is booting, unless there is one already, and lets it be used. A machine that is not wanted any more has
     /// been ended when this returns.
     pub(crate) async fn bring_up(
         &self,
@@ -279,9 +284,6 @@ impl Machines {
         origin: &Origin,
         machine: Option<Machine>,
     ) -> Result<(), ApiError> {
-        if matches!(origin, Origin::New) {
-            entry.apply(&Event::Boot)?;
-        }
         let id = &entry.id;
         let machine = match machine {
             Some(machine) => machine,

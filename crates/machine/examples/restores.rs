@@ -3,6 +3,8 @@
 //! `restores IMAGE IN_A_ROW AT_ONCE BATCHES`, where IMAGE is a folder with `vmlinux`, `initramfs*.cpio` and `root.ext4`. Ends with an
 //! error at the first machine that does not answer, and where anything is left behind.
 
+#![expect(clippy::print_stdout, reason = "what it tells is its result")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -107,7 +107,7 @@ fn bytes_after_a_message_are_an_error() {
 #[test]
 fn endless_noise_is_given_up() {
     let error = read_preamble(&mut std::io::repeat(b'x')).unwrap_err();
-    assert_eq!(error.to_string(), "no greeting among the first 1048576 bytes of the stream");
+    assert_eq!(error.to_string(), "no greeting among the first 16777216 bytes of the stream");
 }
 
 /// A stream whose other side goes away before it has read everything: its bytes, then a reset.

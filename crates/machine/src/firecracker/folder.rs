@@ -172,7 +172,7 @@ mod tests {
         check(b"OK 12x\n", Err(none)).await;
         check(b"NO 12\n", Err(none)).await;
         check(&[b'O'; 100], Err(none)).await;
-        check(b"OK 1", Err("early eof")).await;
+        check(b"OK 1", Err("unexpected end of file")).await;
     }
 
     #[test]

@@ -230,7 +230,7 @@ pub(crate) struct SnapshotAnswer {
 
 /// A moment, in milliseconds since 1970, as RFC 3339 says.
 pub(crate) fn time(milliseconds: i64) -> String {
-    Timestamp::from_millisecond(milliseconds).unwrap_or_default().to_string()
+    format!("{:.3}", Timestamp::from_millisecond(milliseconds).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -111,7 +111,8 @@ pub(crate) fn out_of_memory(console: &str) -> Option<String> {
     lines(console).into_iter().rev().find_map(|line| line.find(KILLED).map(|start| line[start..].to_owned()))
 }
 
-/// The last lines that say something, without the kernel's times and without anything that a terminal would obey.
+/// The lines that say something, without the kernel's times and without anything that a terminal would obey. All of them: a kernel
+/// that panics says why first, and then much else.
 fn lines(text: &str) -> Vec<String> {
     let clean = |line: &str| -> String {
         let line = line.trim();
@@ -123,8 +124,7 @@ fn lines(text: &str) -> Vec<String> {
         let visible = line.chars().map(|character| if character.is_control() { ' ' } else { character });
         visible.take(MAX_LINE).collect()
     };
-    let all: Vec<String> = text.lines().map(clean).filter(|line| !line.is_empty()).collect();
-    all[all.len().saturating_sub(4 * MAX_LINES)..].to_vec()
+    text.lines().map(clean).filter(|line| !line.is_empty()).collect()
 }
 
 /// The last of the lines, on one.
@@ -191,6 +191,9 @@ mod tests {
             "the machine's kernel panicked: sysrq triggered crash; the last of its console: {quoted}"
         );
         check(&ended(0, PANIC), &panic);
+        let trace = PANIC.to_owned() + &"[    3.2] Call Trace:\r\n".repeat(1000);
+        let why = "the machine's kernel panicked: sysrq triggered crash; ";
+        assert!(cause(&ended(0, &trace)).to_string().starts_with(why), "before a long trace");
         let memory = "[1.0] Kernel panic - not syncing: System is deadlocked on memory";
         let expected = "the machine ran out of memory; the last of its console: Kernel panic - not syncing: System is deadlocked on memory";
         check(&ended(0, memory), expected);

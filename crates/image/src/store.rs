@@ -5,6 +5,7 @@
 //! <images>/names/NAME        the digest, as text
 //! <images>/locks/NAME        held by who builds this name
 //! <images>/building/N/lock   held by who builds; a folder whose lock nobody has is rubbish
+//! <images>/building.lock     held by who makes or removes such folders: a new one has no lock yet, and is no rubbish
 //! ```
 //!
 //! Invariants: a digest's folder is complete or absent, because it is renamed into its place; a name is replaced by a
@@ -24,6 +25,7 @@ const MIN_PREFIX: usize = 6;
 const NAMES: &str = "names";
 const LOCKS: &str = "locks";
 const BUILDING: &str = "building";
+const BUILDING_LOCK: &str = "building.lock";
 
 /// The store of images in a folder.
 #[derive(Clone, Debug)]
@@ -165,6 +167,7 @@ impl Store {
 
     /// Removes what killed builds have left; says how many there were, and how many bytes.
     pub(crate) fn remove_unfinished(&self) -> Result<(usize, u64), StoreError> {
+        let _alone = self.lock_building()?;
         let building = self.folder.join(BUILDING);
         let (mut count, mut bytes) = (0, 0);
         for entry in fs::read_dir(&building).map_err(failed("read", &building))? {
@@ -189,8 +192,14 @@ impl Store {
         Lock::wait(&path).map_err(failed("lock", &path))
     }
 
+    fn lock_building(&self) -> Result<Lock, StoreError> {
+        let path = self.folder.join(BUILDING_LOCK);
+        Lock::wait(&path).map_err(failed("lock", &path))
+    }
+
     /// A new folder for a build.
     pub(crate) fn begin(&self) -> Result<Unfinished, StoreError> {
+        let _alone = self.lock_building()?;
         let building = self.folder.join(BUILDING);
         let mut number = 0_u32;
         loop {
@@ -204,8 +213,8 @@ impl Store {
                 Err(source) => return Err(failed("make", &folder)(source)),
             }
             let lock = folder.join("lock");
-            let lock = Lock::try_alone(&lock).map_err(failed("lock", &lock))?;
-            return Ok(Unfinished { folder, _lock: lock });
+            let lock = Lock::wait(&lock).map_err(failed("lock", &lock))?;
+            return Ok(Unfinished { store: self.clone(), folder, _lock: lock });
         }
     }
 
@@ -313,8 +322,9 @@ impl Store {
 /// A folder for something that is not finished. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
+    store: Store,
     folder: PathBuf,
-    _lock: Option<Lock>,
+    _lock: Lock,
 }
 
 impl Unfinished {
@@ -325,7 +335,9 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // What cannot be removed now is found by the next `prune`.
+        // Half removed, it would look like rubbish, and its name be given away. What cannot be removed now is found by the
+        // next `prune`.
+        let _alone = self.store.lock_building();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -252,6 +252,7 @@ async fn a_restore_that_fails_is_told_and_spares_the_snapshot() {
     fs::File::create(&disk).unwrap().set_len(length).unwrap();
     let error = told(&Machine::restore(&backend, &spec(root.path()), &folder).await.unwrap_err());
     assert!(error.contains("the machine's own disk is not the one of the snapshot"), "{error}");
+    assert_eq!(left(&root.path().join("scratch")), Vec::<String>::new());
     assert!(!runs_below(&root.path().join("scratch")));
 }
 

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +21,10 @@ use crate::connection::describe;
 use crate::leftovers::Leftover;
 use crate::spec::{Place, Size};
 use crate::vm::arrival::Paths;
-use crate::vm::crash::{self, Evidence};
-use crate::vm::process::{ProcessHandle, VmProcess, oom_kills};
+use crate::vm::autopsy::Autopsy;
+use crate::vm::process::VmProcess;
 use crate::vm::snapshot::{self, DEVICES, DISK, MEMORY, Manifest, Unfinished};
 use crate::vm::{disk, tail::Tail};
-
-/// How long Firecracker may take to end once its machine is lost.
-const END: Duration = Duration::from_secs(5);
 
 /// The first and the longest wait before a socket is tried again.
 const FIRST_WAIT: Duration = Duration::from_micros(300);
@@ -341,6 +337,7 @@ impl Booted for FirecrackerMachine {
             complaints: self.complaints.clone(),
             oom_kills: self.oom_kills,
             patience: self.patience,
+            observe: Box::new(|_| {}),
         })
     }
 
@@ -374,49 +371,5 @@ impl Booted for FirecrackerMachine {
     fn stop(self: Box<Self>, _ending: Ending) -> BoxFuture<'static, ()> {
         // A guest that switches itself off does not end Firecracker.
         Box::pin(self.process.stop(true))
-    }
-}
-
-/// Who examines a machine of Firecracker's.
-struct Autopsy {
-    process: ProcessHandle,
-    console: Tail,
-    complaints: Tail,
-    oom_kills: Option<u64>,
-    patience: Duration,
-}
-
-impl Autopsy {
-    fn evidence(&self, heard: String, exit: Option<ExitStatus>) -> Evidence {
-        Evidence {
-            heard,
-            console: self.console.text(),
-            complaints: self.complaints.text(),
-            exit,
-            host_out_of_memory: oom_kills() > self.oom_kills,
-            ..Evidence::default()
-        }
-    }
-}
-
-impl PostMortem for Autopsy {
-    fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    fn out_of_memory(&self) -> Option<String> {
-        crash::out_of_memory(&self.console.text())
-    }
-
-    fn examine(&self, heard: String) -> BoxFuture<'_, String> {
-        Box::pin(async move {
-            let exit = self.process.exit(END).await;
-            if exit.is_some() {
-                // Whatever it wrote last is still on its way.
-                self.console.end(END).await;
-                self.complaints.end(END).await;
-            }
-            crash::cause(&self.evidence(heard, exit)).to_string()
-        })
     }
 }

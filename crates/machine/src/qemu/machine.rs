@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use futures_util::future::BoxFuture;
 use network::Refusals;
 use serde_json::json;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
 
 use super::qmp::{Observed, Qmp, QmpError};
 use crate::backend::{
@@ -19,16 +17,13 @@ use crate::backend::{
 use crate::leftovers::Leftover;
 use crate::spec::{Place, Size};
 use crate::vm::arrival::Paths;
-use crate::vm::crash::{self, Evidence};
-use crate::vm::process::{ProcessHandle, VmProcess, oom_kills};
+use crate::vm::autopsy::Autopsy;
+use crate::vm::process::VmProcess;
 use crate::vm::snapshot::{self, DEVICES, DISK, MEMORY, Manifest, Unfinished};
 use crate::vm::tail::Tail;
 
 /// How long the agent may take to answer the greeting: a translated kernel boots in two seconds, on a busy host in many more.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How long QEMU may take to end once its machine is lost.
-const END: Duration = Duration::from_secs(5);
 
 /// A machine of QEMU's. Dropping it kills it.
 #[derive(Debug)]
@@ -143,12 +138,17 @@ impl Booted for QemuMachine {
     }
 
     fn post_mortem(&self) -> Arc<dyn PostMortem> {
+        let observed = self.qmp.observed();
         Arc::new(Autopsy {
             process: self.process.handle(),
             console: self.console.clone(),
             complaints: self.complaints.clone(),
-            observed: self.qmp.observed(),
             oom_kills: self.oom_kills,
+            patience: PATIENCE,
+            observe: Box::new(move |evidence| {
+                let Observed { disk_full, disk_failed, .. } = observed.borrow().clone();
+                (evidence.disk_full, evidence.disk_failed) = (disk_full, disk_failed);
+            }),
         })
     }
 
@@ -181,51 +181,5 @@ impl Booted for QemuMachine {
 
     fn stop(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {
         Box::pin(self.process.stop(ending == Ending::Unknown))
-    }
-}
-
-/// Who examines a machine of QEMU's.
-struct Autopsy {
-    process: ProcessHandle,
-    console: Tail,
-    complaints: Tail,
-    observed: watch::Receiver<Observed>,
-    oom_kills: Option<u64>,
-}
-
-impl Autopsy {
-    fn evidence(&self, heard: String, exit: Option<ExitStatus>) -> Evidence {
-        let observed = self.observed.borrow().clone();
-        Evidence {
-            heard,
-            console: self.console.text(),
-            complaints: self.complaints.text(),
-            exit,
-            disk_full: observed.disk_full,
-            disk_failed: observed.disk_failed,
-            host_out_of_memory: oom_kills() > self.oom_kills,
-        }
-    }
-}
-
-impl PostMortem for Autopsy {
-    fn patience(&self) -> Duration {
-        PATIENCE
-    }
-
-    fn out_of_memory(&self) -> Option<String> {
-        crash::out_of_memory(&self.console.text())
-    }
-
-    fn examine(&self, heard: String) -> BoxFuture<'_, String> {
-        Box::pin(async move {
-            let exit = self.process.exit(END).await;
-            if exit.is_some() {
-                // Whatever it wrote last is still on its way.
-                self.console.end(END).await;
-                self.complaints.end(END).await;
-            }
-            crash::cause(&self.evidence(heard, exit)).to_string()
-        })
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! * [`process`]: the program that runs the machine, its descriptors, its rights and its end. [`cage`]: the namespaces of one that
 //!   changes its user by itself.
-//! * [`tail`]: what the console and that program say, as far as it is kept. [`crash`]: what that tells about a death.
+//! * [`tail`]: what the console and that program say, as far as it is kept. [`crash`]: what that tells about a death, and [`autopsy`]: who
+//!   asks.
 //! * [`snapshot`]: what a snapshot's folder holds, and whether it can be used.
 //! * [`network`]: what connects the machine.
 //!
@@ -15,6 +16,7 @@
 //! them away.
 
 pub(crate) mod arrival;
+pub(crate) mod autopsy;
 pub(crate) mod cage;
 pub(crate) mod crash;
 pub mod disk;

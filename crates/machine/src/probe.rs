@@ -196,9 +196,10 @@ fn fast_qemu(path: &[PathBuf], find_image: &dyn Fn() -> Result<FoundImage, NoBac
         return None;
     }
     let FoundImage { image, held } = find_image().ok()?;
+    // Where KVM is slow, as on most hosts that are virtual themselves, no program is started to find out.
+    let Kvm::Fast { .. } = kvm::probe() else { return None };
     let program = Program::find(path).ok()?;
-    let is_fast = matches!(kvm::probe(), Kvm::Fast { .. });
-    is_fast.then(|| Qemu::new(program, Accelerator::Kvm, image).holding(held))
+    Some(Qemu::new(program, Accelerator::Kvm, image).holding(held))
 }
 
 /// The namespace backend, if nothing speaks against it.

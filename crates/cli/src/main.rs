@@ -17,6 +17,7 @@ mod render;
 mod repository;
 mod state;
 mod sweep;
+mod terminal;
 mod verb;
 
 use std::process::ExitCode;

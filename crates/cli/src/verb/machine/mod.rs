@@ -12,7 +12,6 @@ mod own;
 mod process;
 mod serve;
 mod snapshot;
-mod terminal;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `firedog machine exec` and `shell`: a process in a machine as if it were here.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::client;
 use super::lease::Leases;
-use super::terminal::{RawTerminal, size};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::terminal::{RawTerminal, read_stdin, size};
 
 /// The variable that says what a terminal can do.
 const TERM: &str = "TERM";
@@ -137,7 +137,7 @@ async fn send(
     room: Arc<Semaphore>,
     mut signals: Signals,
 ) -> std::convert::Infallible {
-    let mut input = read_stdin();
+    let mut input = read_stdin(MAX_CHUNK);
     let mut is_open = true;
     loop {
         let frame = tokio::select! {
@@ -165,27 +165,6 @@ async fn next_input(input: &mut mpsc::Receiver<Bytes>, room: &Semaphore) -> Opti
     // The answer makes the room again.
     permit.forget();
     Some(bytes)
-}
-
-/// Standard input, read by a thread that is left behind: nothing can end a reading of it.
-fn read_stdin() -> mpsc::Receiver<Bytes> {
-    let (sender, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; MAX_CHUNK];
-        loop {
-            match io::stdin().lock().read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => {
-                    if sender.blocking_send(Bytes::copy_from_slice(&buffer[..count])).is_err() {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
-    });
-    receiver
 }
 
 /// Signals that are meant for the process.

@@ -1,9 +1,10 @@
 //! `firedog rewind --shell`: a shell in a machine as it was when a step was about to begin.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use machine::{MachineError, Process, ProcessInput, TerminalSize};
 use run::event::EventKind;
 use run::id::LeaseId;
@@ -12,9 +13,7 @@ use run::lease::Lease;
 use run::secrets::secrets_of;
 use run::state::RunState;
 use runner::checkpoint::{Checkpoints, Entered, Keep, enter};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
 use super::place::Place;
 use super::rewind::{ValueArgs, options};
@@ -23,11 +22,10 @@ use crate::failure::{Exit, Failure};
 use crate::history::History;
 use crate::output;
 use crate::render::resumed::restored;
+use crate::terminal::{RawTerminal, read_stdin, size};
 
 /// The most bytes that are read at a time.
 const CHUNK: usize = 4096;
-/// Chunks of input that wait for the machine.
-const WAITING: usize = 16;
 
 /// Opens a shell, and waits until it ends.
 pub(super) async fn open(
@@ -84,7 +82,7 @@ async fn attach(entered: &Entered) -> Result<i32, MachineError> {
         (window(), kind)
     });
     let process = entered.shell(terminal).await?;
-    let _raw = is_terminal.then(Raw::enter).flatten();
+    let _raw = is_terminal.then(RawTerminal::take).and_then(Result::ok);
     converse(process, is_terminal).await
 }
 
@@ -92,7 +90,7 @@ async fn attach(entered: &Entered) -> Result<i32, MachineError> {
 async fn converse(mut process: Process, is_terminal: bool) -> Result<i32, MachineError> {
     let mut input = process.take_input();
     let signaller = process.signaller();
-    let mut typed = typed();
+    let mut typed = read_stdin(CHUNK);
     let mut resized = is_terminal.then(|| signal(SignalKind::window_change()).ok()).flatten();
     loop {
         tokio::select! {
@@ -111,7 +109,7 @@ async fn converse(mut process: Process, is_terminal: bool) -> Result<i32, Machin
 }
 
 /// Gives the shell what was typed; the end of it is its end.
-async fn feed(input: &mut Option<ProcessInput>, chunk: Option<Vec<u8>>) {
+async fn feed(input: &mut Option<ProcessInput>, chunk: Option<Bytes>) {
     let goes_on = match (input.as_mut(), chunk) {
         (Some(input), Some(chunk)) => input.write(&chunk).await,
         _ => false,
@@ -126,23 +124,6 @@ fn print(bytes: &[u8]) -> io::Result<()> {
     stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
-/// What comes on standard input, read by a thread: a terminal cannot be waited for in another way. The thread ends with the
-/// process.
-fn typed() -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let read = move || {
-        let mut chunk = vec![0; CHUNK];
-        while let Ok(length @ 1..) = io::stdin().lock().read(&mut chunk) {
-            if sender.blocking_send(chunk[..length].to_vec()).is_err() {
-                return;
-            }
-        }
-    };
-    // Without a thread there is no input, and the shell ends.
-    drop(std::thread::Builder::new().name("typed".to_owned()).spawn(read));
-    receiver
-}
-
 async fn next_size(resized: &mut Option<Signal>) {
     match resized {
         Some(resized) => drop(resized.recv().await),
@@ -151,31 +132,6 @@ async fn next_size(resized: &mut Option<Signal>) {
 }
 
 fn window() -> TerminalSize {
-    let size = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-    size.map_or(TerminalSize { rows: 24, columns: 80 }, |size| TerminalSize {
-        rows: size.ws_row,
-        columns: size.ws_col,
-    })
-}
-
-/// A terminal that passes every key on, until this is dropped.
-struct Raw {
-    before: Termios,
-}
-
-impl Raw {
-    fn enter() -> Option<Self> {
-        let before = tcgetattr(io::stdin()).ok()?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Drain, &raw).ok()?;
-        Some(Self { before })
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.before);
-    }
+    let size = size().ok().filter(|size| size.rows > 0 && size.columns > 0);
+    size.unwrap_or(TerminalSize { rows: 24, columns: 80 })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use machine::leftovers::ProcessIdentity;
-use machine::{Backend, BootError, ExitStatus, Machine, MachineSpec, Network, RunAs};
+use machine::{Backend, BootError, ExitStatus, Machine, MachineSpec, Network, RunAs, Size};
 use rustix::process::{Pid, Signal};
 
 use crate::fixture::{image, left, qemu, run, shell, spec, vm_program};
@@ -92,34 +92,29 @@ async fn copies_go_on_from_a_snapshot_beside_the_machine_and_each_other() {
 
 /// The files of a folder with a number that changes with their contents.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    use sha2::{Digest, Sha256};
     let entries = std::fs::read_dir(folder).expect("the test's own files are there").flatten();
-    let mut files: Vec<_> = entries
-        .map(|entry| {
-            let mut hash = Sha256::new();
-            std::io::copy(
-                &mut std::fs::File::open(entry.path()).expect("the test's own files are there"),
-                &mut HashWriter(&mut hash),
-            )
-            .expect("the test's own files are there");
-            (entry.path(), hash.finalize().to_vec())
-        })
-        .collect();
+    let mut files: Vec<_> = entries.map(|entry| (entry.path(), hash(&entry.path()))).collect();
     files.sort();
     files
 }
 
-struct HashWriter<'a>(&'a mut sha2::Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        sha2::Digest::update(self.0, bytes);
-        Ok(bytes.len())
+/// The hash of a file's data with the places where it is; the holes of a disk would take a minute to read.
+fn hash(path: &Path) -> Vec<u8> {
+    use rustix::fs::{SeekFrom, seek};
+    use sha2::{Digest, Sha256};
+    let file = std::fs::File::open(path).expect("the test's own files are there");
+    let length = file.metadata().expect("the test's own files are there").len();
+    let mut hash = Sha256::new();
+    hash.update(length.to_le_bytes());
+    let mut end = 0;
+    while let Ok(start) = seek(&file, SeekFrom::Data(end)) {
+        end = seek(&file, SeekFrom::Hole(start)).expect("a file ends with a hole");
+        let mut data = vec![0; usize::try_from(end - start).expect("memory is that large")];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut data, start).expect("it is there");
+        hash.update(start.to_le_bytes());
+        hash.update(&data);
     }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    hash.finalize().to_vec()
 }
 
 #[tokio::test]
@@ -230,6 +225,61 @@ fn whoever_is_killed_leaves_no_machine_and_nothing_after_the_next_sweep() {
     let scratch = root.path().join("scratch");
     assert_eq!(machine::scratch::sweep(&scratch).unwrap(), 1);
     assert_eq!(left(&scratch), Vec::<String>::new());
+}
+
+/// With so little memory that reading it again takes no time.
+fn small(root: &Path) -> MachineSpec {
+    MachineSpec { size: Some(Size { vcpus: 1, memory_mib: 256 }), ..spec(root) }
+}
+
+/// Not a test: a process that goes on from a snapshot where it is asked to, started by the test below.
+#[tokio::test]
+async fn goes_on_from_a_snapshot_where_it_is_asked_to() {
+    let Some(folder) = std::env::var_os("FIREDOG_TEST_GO_ON").map(PathBuf::from) else { return };
+    let qemu = qemu().unwrap();
+    let machine = Machine::restore(&qemu, &small(&folder), &folder.join("snapshot")).await.unwrap();
+    assert_eq!(run(&machine, "cat ~/file && rm ~/file").await.0, "kept\n");
+    machine.stop().await;
+    machine::scratch::wait_for_removals();
+}
+
+#[tokio::test]
+async fn processes_of_the_host_go_on_from_one_snapshot_at_the_same_time() {
+    let Some(qemu) = qemu() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let (spec, folder) = (small(root.path()), root.path().join("snapshot"));
+    let machine = boot(&qemu, &spec).await;
+    run(&machine, "echo kept > ~/file").await;
+    machine.snapshot(&folder).await.unwrap();
+    machine.stop().await;
+    let kept = contents(&folder);
+    let start = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "vm::goes_on_from_a_snapshot_where_it_is_asked_to"])
+            .env("FIREDOG_TEST_GO_ON", root.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    for mut process in [start(), start(), start()] {
+        assert!(process.wait().unwrap().success());
+    }
+    assert_eq!(contents(&folder), kept, "the snapshot is as it was");
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_that_forks_without_end_can_be_stopped_and_leaves_nothing() {
+    let Some(qemu) = qemu() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let spec = small(root.path());
+    let machine = boot(&qemu, &spec).await;
+    let forks = "echo up; f() { f & f & wait; }; f";
+    let mut process = machine.exec(shell(&machine, forks)).await.unwrap();
+    assert_eq!(process.next_output().await.unwrap().bytes, "up\n");
+    machine.stop().await;
+    assert_ne!(process.wait().await, Ok(ExitStatus::Code(0)));
+    assert_eq!(left(&spec.scratch), Vec::<String>::new());
 }
 
 #[tokio::test]
